@@ -1,0 +1,75 @@
+# Every verb of the project. `make` alone explains them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TASK ?= fashion
+ENV ?= dev
+ARGS ?=
+
+# A folder of wheels named by PIP_FIND_LINKS serves uv as well. Without one, torch comes as its CPU build;
+# `make setup TORCH=auto` picks the build for this machine's GPU.
+TORCH ?= cpu
+ifneq ($(PIP_FIND_LINKS),)
+export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+TORCH_FLAG :=
+else
+TORCH_FLAG := --torch-backend $(TORCH)
+endif
+
+.PHONY: help setup data run plan test check fmt lock bench clean
+
+help:  ## Show this list
+	@echo "Noria: new data turns the wheel; a model goes up only when the gates say that it is not worse."; echo
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(STAMP)  ## Make .venv with the pinned dependencies and the project in it
+
+$(BIN)/python:
+	@if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) $(VENV); \
+	else $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "make setup: $(PYTHON) cannot make a virtual environment: apt-get install python3.11-venv, or install uv" >&2; exit 1; }; fi
+
+# `install`, not `sync`: where torch is not the CPU build it brings libraries that the lock file does not name.
+$(STAMP): requirements/dev.txt pyproject.toml | $(BIN)/python
+	@echo "Installing the pinned dependencies into $(VENV)"
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements/dev.txt)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python --compile-bytecode $(TORCH_FLAG) -r requirements/dev.txt
+	@PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src components pipelines serving
+	@touch $@
+
+data: setup  ## Bring the data set of TASK (fashion): a Debian package where there is one, else a download
+	@$(BIN)/noria datasets --fetch $(TASK)
+
+run: data  ## Run the main job end to end: ingest, validate, train, evaluate, gates, deploy, predict (ARGS="--param seed=2")
+	@$(BIN)/noria run --task $(TASK) --env $(ENV) $(ARGS)
+
+plan: setup  ## Show the pipeline's graph, parameters and cost without running it
+	@$(BIN)/noria plan --task $(TASK) --env $(ENV) $(ARGS)
+
+test: setup  ## Run the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: setup  ## Lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@PYTHONPATH=. $(BIN)/lint-imports --no-cache
+
+fmt: setup  ## Format the code and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: setup  ## Pin the dependencies of each role again
+	@for role in serving steps dev; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links --no-annotate \
+	  --no-header --python-version 3.11 --extra $$role pyproject.toml -o requirements/$$role.txt; done
+	@sed -i 's/+cpu$$//' requirements/*.txt
+
+bench: setup  ## Measure what the documents claim; writes bench/RESULTS.md
+	@$(BIN)/python -m bench
+
+clean:  ## Remove the environment and all that Noria keeps in this folder (.noria)
+	@rm -rf $(VENV) .noria

@@ -1,0 +1,1 @@
+"""Benchmarks: the figures in the documents, and the programs that make them again."""

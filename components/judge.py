@@ -1,0 +1,48 @@
+"""Judge: put all evidence before the gates, and write down what they say."""
+
+from kfp import dsl
+
+from components.step import step
+
+
+@step
+def judge(
+    dataset: dsl.Input[dsl.Dataset],
+    data: dsl.Input[dsl.Artifact],
+    bundle: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    serving: dsl.Input[dsl.Artifact],
+    limits: dict,
+    plan: str,
+    basis: str,
+    code: str,
+    decision: dsl.Output[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
+) -> str:
+    """Decide whether the candidate may go up; returns "promote" or "refuse".
+
+    Args:
+        dataset: the rows, for the pictures of the report.
+        data: evidence of the data.
+        bundle: the candidate.
+        evaluation: evidence of its quality.
+        serving: evidence of its answers.
+        limits: of the gates.
+        plan: digest of the run's inputs.
+        basis: the ledger entry that made the champion which the candidate was compared with.
+        code: digest of the code that the steps run.
+        decision: the evidence, the limits and the verdict.
+        report: all of it for people.
+    """
+    from pathlib import Path
+
+    from noria.steps.judge import judge
+    from noria.steps.running import running
+
+    with running("judge") as run:
+        evidence = {"data": data.path, "evaluation": evaluation.path, "serving": serving.path}
+        release = {"plan": plan, "basis": basis, "code": code}
+        made = judge(run.workspace, uri=dataset.uri, bundle=bundle.uri, evidence=evidence, limits=limits, **release)
+        Path(decision.path).write_bytes(made.encoded)
+        Path(report.path).write_text(made.page)
+        return made.word

@@ -1,0 +1,66 @@
+"""Train: from a validated dataset to a signed bundle."""
+
+from kfp import dsl
+
+from components.step import step
+
+
+@step
+def train(
+    dataset: dsl.Input[dsl.Dataset],
+    evidence: dsl.Input[dsl.Artifact],
+    validation_days: int,
+    holdout_days: int,
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    patience: int,
+    threads: int,
+    network: dict,
+    code: str,
+    bundle: dsl.Output[dsl.Model],
+) -> None:
+    """Train a candidate and publish it as a bundle, addressed by its content.
+
+    Args:
+        dataset: the rows; the holdout is not read.
+        evidence: of the data; training does not start without it.
+        validation_days: days before the holdout that choose the epoch.
+        holdout_days: the newest days, which only the gates see.
+        seed: of all randomness; equal seed, equal weights.
+        epochs: the most epochs.
+        batch_size: rows a step.
+        learning_rate: the highest of the schedule.
+        patience: epochs without gain on the validation rows before training stops.
+        threads: compute threads; the weights depend on it.
+        network: the task's own options for its network.
+        code: digest of the code that the steps run.
+        bundle: model.onnx and what belongs to it.
+    """
+    from noria.ml.training import TrainingParameters
+    from noria.steps.groups import read_values
+    from noria.steps.running import running
+    from noria.steps.train import train
+
+    with running("train") as run:
+        recipe = TrainingParameters(
+            seed=seed,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            patience=patience,
+            threads=threads,
+            network=read_values(network),
+        )
+        days = {"validation_days": validation_days, "holdout_days": holdout_days}
+        made, bundle.uri = train(
+            run.workspace,
+            uri=dataset.uri,
+            evidence=evidence.path,
+            recipe=recipe,
+            **days,
+            code=code,
+            progress=run.progress,
+        )
+        bundle.metadata = {"digest": made.digest, "task": made.facts.task, "dataset": made.facts.training_data}

@@ -1,0 +1,45 @@
+"""Validate: hold a dataset against its schema before anything is trained on it."""
+
+from kfp import dsl
+
+from components.step import step
+
+
+@step
+def validate(
+    dataset: dsl.Input[dsl.Dataset],
+    validation_days: int,
+    holdout_days: int,
+    start: str,
+    end: str,
+    rules: dict,
+    code: str,
+    evidence: dsl.Output[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
+) -> None:
+    """Stop the run when rows break the schema, with a report of the rows.
+
+    Args:
+        dataset: the rows.
+        validation_days: days before the holdout that choose the epoch.
+        holdout_days: the newest days, which only the gates see.
+        start: first instant that a row may have.
+        end: first instant that it may not.
+        rules: for the dataset as a whole: fewest rows, most duplicates.
+        code: digest of the code that the steps run.
+        evidence: what was found, for the gates.
+        report: findings by row, and the data dictionary.
+    """
+    from pathlib import Path
+
+    from noria.steps.ingest import parse_window
+    from noria.steps.running import running
+    from noria.steps.validate import validate
+
+    with running("validate") as run:
+        days = {"validation_days": validation_days, "holdout_days": holdout_days}
+        how = {"window": parse_window(start, end), "rules": rules, "code": code}
+        found = validate(run.workspace, uri=dataset.uri, **days, **how, progress=run.progress)
+        Path(report.path).write_text(found.page)
+        found.stop_if_violated()
+        Path(evidence.path).write_bytes(found.encoded)

@@ -1,0 +1,70 @@
+"""Laptop: run the compiled pipeline, the very file that a cluster gets, as subprocesses of this one."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from noria.errors import NoriaError
+
+CACHE_HIT = re.compile(r"Task \S*?'([a-z0-9-]+)'\S* cache hit")
+
+
+class Lines(io.TextIOBase):
+    """A stream that hands on whole lines."""
+
+    def __init__(self, listen: Callable[[str], None]) -> None:
+        self._listen = listen
+        self._rest = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._listen(line)
+        return len(text)
+
+
+def cached_step(line: str) -> str | None:
+    """The step that kfp.local says it took from its cache; None if the line says nothing of the kind."""
+    found = CACHE_HIT.search(line)
+    return found.group(1) if found else None
+
+
+def run(compiled: Path, arguments: Mapping[str, Any], *, home: Path, listen: Callable[[str], None]) -> Path:
+    """Run the pipeline to its end; returns the path of the decision that it came to.
+
+    `listen` gets every line that the pipeline and its steps print, and may raise to end the run: a step that said why
+    it failed is not tried again. Steps whose inputs did not change are taken from the cache under `home`. Raises
+    NoriaError for a step that ended without a word.
+    """
+    from kfp import components, local
+
+    with warnings.catch_warnings(), contextlib.redirect_stdout(Lines(listen)):
+        warnings.simplefilter("ignore")  # kfp's own, about its coming releases
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(home / "pipeline"),
+            raise_on_error=True,
+            enable_caching=True,
+            cache_root=str(home / "pipeline" / "cache"),
+        )
+        pipeline = components.load_component_from_file(str(compiled))
+        try:
+            task = pipeline(**arguments)
+        except RuntimeError as error:
+            found = re.search(r"Inner task failed: \S*?'([^']+)'", str(error))
+            what = (
+                f"step {found.group(1)} ended without a word: it was killed, or the machine ran out of memory"
+                if found
+                else str(error)
+            )
+            raise NoriaError(f"{what}. Look at the log, and run again: finished steps are not repeated") from error
+    return Path(next(iter(task.outputs.values())).path)

@@ -1,0 +1,133 @@
+"""Parameters: WHAT a run does, as typed values; the environment, the task and the command line fill them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from noria.errors import UsageError
+from noria.gates.limits import Limits
+from noria.ml.validation import ValidationRules
+from noria.steps.groups import read_group
+from noria.task import Task, Value
+
+FOLDER = Path(__file__).parent / "params"
+GROUPS = ("network", "rules", "limits")  # parameters that are groups of values
+RESOLVED = ("plan", "basis", "champion")  # what a run is compared with, and so no part of what it does
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """The pipeline's parameters; the components say what each means."""
+
+    task: str
+    source: str
+    start: str
+    end: str
+    validation_days: int
+    holdout_days: int
+    seed: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int
+    threads: int
+    network: Mapping[str, Value]
+    draws: int
+    rules: Mapping[str, float]
+    limits: Mapping[str, float]
+    requests: int
+    code: str
+    champion: str = ""
+    basis: str = ""
+    plan: str = ""
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the compiled pipeline."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    def digest(self) -> str:
+        """The sha256 of what the run does: equal digests, equal results."""
+        what = {name: value for name, value in self.arguments().items() if name not in RESOLVED}
+        return hashlib.sha256(msgspec.json.encode(what, order="deterministic")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def environments(folder: Path = FOLDER) -> list[str]:
+    """The names of the environments: one file each."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def read_environment(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """Read an environment's parameters; UsageError names the environments there are."""
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise UsageError(f"no environment {name!r}: there are {', '.join(environments(folder))} in {folder}")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} does not parse ({error}): mend it") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} holds {type(values).__name__}: expected a mapping of parameter names to values")
+    return values
+
+
+def load(
+    environment: str, task: Task, given: Mapping[str, str], known: Mapping[str, str], folder: Path = FOLDER
+) -> Parameters:
+    """Put a run's parameters together: the environment's, then the task's defaults, then what was `given` as text.
+
+    `known` holds what the caller found out: the source's fingerprint and the code's digest. Raises UsageError for a
+    key that nobody knows, or a value of the wrong type, with what is allowed.
+    """
+    values = read_environment(environment, folder)
+    twice = sorted(set(values) & set(task.defaults))
+    if twice:
+        raise UsageError(
+            f"{', '.join(twice)} stand in {environment}.yaml and in task {task.name}: a value has one place"
+        )
+    values |= dict(task.defaults)
+    for key, text in given.items():
+        _set(values, key, text)
+    return _typed(values | {"task": task.name} | dict(known), environment)
+
+
+def _set(values: dict[str, Any], key: str, text: str) -> None:
+    """Set `key` (or `group.key` for network and limits) to the YAML value of the text."""
+    allowed = [field.name for field in fields(Parameters) if field.name not in (*RESOLVED, "task", "source", "code")]
+    group, _, name = key.partition(".")
+    if group not in allowed or (bool(name) != (group in GROUPS)):
+        raise UsageError(
+            f"no parameter {key!r}: there are {', '.join(allowed)} ({', '.join(f'{name}.<key>' for name in GROUPS)})"
+        )
+    if name:
+        values[group] = {**values.get(group, {}), name: yaml.safe_load(text)}
+    else:
+        values[key] = text if isinstance(values.get(key), str) else yaml.safe_load(text)
+
+
+def _typed(values: Mapping[str, Any], environment: str) -> Parameters:
+    names = {field.name for field in fields(Parameters)}
+    unknown, missing = sorted(set(values) - names), sorted(names - set(values) - set(RESOLVED))
+    if unknown:
+        raise UsageError(f"unknown parameters {', '.join(unknown)} in {environment}.yaml or the task: remove them")
+    if missing:
+        raise UsageError(
+            f"parameters {', '.join(missing)} have no value: neither {environment}.yaml nor the task's defaults have it"
+        )
+    try:
+        found = msgspec.convert(dict(values), Parameters, strict=True)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"a parameter has a value of the wrong type: {error}") from error
+    read_group("rules", found.rules, ValidationRules)
+    read_group("limits", found.limits, Limits)
+    return found

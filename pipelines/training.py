@@ -1,0 +1,69 @@
+"""Training: from a window of new data to a champion, or to a refusal that says why."""
+
+from kfp import dsl
+
+from components.deploy import deploy
+from components.evaluate import evaluate
+from components.ingest import ingest
+from components.judge import judge
+from components.rehearse import rehearse
+from components.train import train
+from components.validate import validate
+from pipelines.placement import place
+
+
+@dsl.pipeline(name="noria-training", description="Train a candidate on new data; the gates decide whether it goes up.")
+def training(
+    task: str,
+    start: str,
+    end: str,
+    validation_days: int,
+    holdout_days: int,
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    patience: int,
+    threads: int,
+    network: dict,
+    draws: int,
+    rules: dict,
+    limits: dict,
+    requests: int,
+    source: str = "",
+    code: str = "",
+    champion: str = "",
+    basis: str = "",
+    plan: str = "",
+) -> dsl.Artifact:
+    days = {"validation_days": validation_days, "holdout_days": holdout_days}
+    release = {"plan": plan, "basis": basis, "code": code}
+    rows = place(ingest(task=task, source=source, start=start, end=end, code=code)).outputs["dataset"]
+    valid = place(validate(dataset=rows, **days, start=start, end=end, rules=rules, code=code)).outputs["evidence"]
+    recipe = {
+        "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "patience": patience,
+        "threads": threads,
+        "network": network,
+    }
+    bundle = place(train(dataset=rows, evidence=valid, **days, **recipe, code=code)).outputs["bundle"]
+    how = {"draws": draws, "seed": seed, "limits": limits}
+    scored = place(evaluate(dataset=rows, bundle=bundle, champion=champion, **days, **how, code=code))
+    served = place(rehearse(dataset=rows, bundle=bundle, **days, requests=requests, code=code))
+    judged = place(
+        judge(
+            dataset=rows,
+            data=valid,
+            bundle=bundle,
+            evaluation=scored.outputs["evaluation"],
+            serving=served.outputs["evidence"],
+            limits=limits,
+            **release,
+        )
+    )
+    with dsl.If(judged.outputs["Output"] == "promote", name="passed-the-gates"):
+        place(deploy(bundle=bundle, decision=judged.outputs["decision"], **release))
+    return judged.outputs["decision"]

@@ -1,0 +1,64 @@
+"""Source: where the bundles to serve come from, a folder or the release ledger with its object store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from noria.errors import ObjectMissingError, ServingError
+from noria.ml.bundle import open_bundle
+from noria.ml.signature import TrustedKeys
+from noria.settings import Settings
+from noria.stores.local import local_folder
+from noria.stores.objects import open_store
+from noria.stores.releases import Ledger
+from serving.model import ServedModel, load_model
+from serving.options import Options
+
+
+def load_folder(options: Options, settings: Settings) -> ServedModel:
+    """Load the one bundle of `--bundle`; BundleError if it may not be served."""
+    if options.bundle is None:
+        raise ServingError("there is no bundle to serve: give --bundle DIR or --follow TASK")
+    bundle = open_bundle(options.bundle, trusted=TrustedKeys(options.trusted_keys or settings.trusted_keys))
+    return load_model(bundle, options.name, options.threads)
+
+
+class LedgerSource:
+    """The champions of the task of `--follow`, one after the other."""
+
+    def __init__(self, options: Options, settings: Settings) -> None:
+        self._options = options
+        self._cache = settings.home / "cache"
+        self._trusted = TrustedKeys(options.trusted_keys or settings.trusted_keys)
+        self._store = open_store(settings.objects)
+        self._ledger = Ledger(
+            self._store,
+            options.follow,
+            signer=None,
+            trusted=self._trusted,
+            anchors=settings.home / "anchors",
+            clock=lambda: datetime.now(UTC),
+        )
+
+    def champion(self) -> str | None:
+        """The digest of the bundle that is champion now."""
+        champion = self._ledger.champion()
+        return champion.bundle if champion else None
+
+    def load(self, digest: str) -> ServedModel:
+        """Fetch, verify and load a published bundle; BundleError if it is bad, StoreError if it cannot be had."""
+        key = f"bundles/{digest}"
+        if not self._store.exists(key):
+            raise ObjectMissingError(f"no bundle {key} in the object store: publish it again, or promote another one")
+        folder = local_folder(self._store, key, self._cache)
+        bundle = open_bundle(folder, trusted=self._trusted, expected=digest)
+        return load_model(bundle, self._options.name, self._options.threads)
+
+    def load_first(self) -> ServedModel:
+        """Load the champion; ServingError if there is none yet."""
+        digest = self.champion()
+        if digest is None:
+            raise ServingError(
+                f"task {self._options.follow!r} has no champion yet: run `noria run --task {self._options.follow}`"
+            )
+        return self.load(digest)

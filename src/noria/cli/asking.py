@@ -1,0 +1,73 @@
+"""Asking: put rows to the champion through the real server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from noria.errors import UsageError
+from noria.ml.bundle import Bundle
+from noria.steps.served import Answer, serving
+from noria.steps.workspace import Workspace
+from noria.task import Rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One answered question; `truth` is "" where nobody knows it."""
+
+    id: str
+    task: str
+    bundle: str
+    row: int
+    decision: str
+    probability: float
+    probabilities: dict[str, float]
+    truth: str
+    milliseconds: float
+
+
+def tell(answer: Answer, bundle: Bundle, *, row: int, truth: str) -> Asked:
+    """Put an answer to one row into words."""
+    names = bundle.facts.classes
+    label = int(answer.labels[0])
+    shares = [float(share) for share in answer.probabilities[0]]
+    return Asked(
+        id=answer.id,
+        task=bundle.facts.task,
+        bundle=answer.bundle,
+        row=row,
+        decision=names[label],
+        probability=round(shares[label], 6),
+        probabilities={name: round(share, 6) for name, share in zip(names, shares, strict=True)},
+        truth=truth,
+        milliseconds=round(answer.seconds * 1000, 3),
+    )
+
+
+def champion_bundle(workspace: Workspace, task: str) -> Bundle | None:
+    """The champion, verified; None where there is none yet."""
+    champion = workspace.ledger(task).champion()
+    return workspace.fetch_bundle(champion.bundle) if champion else None
+
+
+def dataset_row(workspace: Workspace, bundle: Bundle, place: int) -> tuple[int, Rows, str]:
+    """Row `place` of the dataset that the bundle was made of (negative: from its end), its features, and its truth."""
+    dataset = workspace.fetch_dataset(workspace.store.uri(f"datasets/{bundle.facts.training_data}"))
+    row = place if place >= 0 else dataset.rows + place
+    if not 0 <= row < dataset.rows:
+        raise UsageError(f"row {place} is not in dataset {dataset.digest[:12]}: it has rows 0 to {dataset.rows - 1}")
+    rows = dataset.load([*(column.name for column in dataset.schema.features), dataset.schema.label.name])
+    truth = bundle.facts.classes[int(rows[dataset.schema.label.name][row])]
+    return row, {column.name: rows[column.name][row : row + 1] for column in dataset.schema.features}, truth
+
+
+def ask_champion(workspace: Workspace, task: str, project: Path, *, place: int) -> Asked | None:
+    """Start the real server with the champion and ask for a row of its dataset; None where there is no champion."""
+    bundle = champion_bundle(workspace, task)
+    if bundle is None:
+        return None
+    row, features, truth = dataset_row(workspace, bundle, place)
+    arguments = ["--bundle", str(bundle.folder), "--name", task]
+    with serving(arguments, model=task, schema=bundle.facts.schema, root=project) as client:
+        return tell(client.ask(features), bundle, row=row, truth=truth)

@@ -1,0 +1,83 @@
+"""Datasets: what has been ingested, what its columns hold, and where sources come from."""
+
+from __future__ import annotations
+
+import msgspec
+
+from noria.cli.output import console, make_table, print_json
+from noria.errors import ObjectMissingError, UsageError
+from noria.ml.dataset import DatasetFacts
+from noria.steps.validate import DataReport
+from noria.steps.workspace import Workspace
+from noria.task import FetchesSource, load_task
+
+
+def list_datasets(*, as_json: bool) -> None:
+    """List the datasets in the object store."""
+    found = _datasets(Workspace.from_environment())
+    if as_json:
+        print_json([{"digest": digest, **msgspec.to_builtins(facts)} for digest, facts in found.items()])
+        return
+    table = make_table("Datasets", ["digest", "task", "rows", "from", "to"])
+    for digest, facts in found.items():
+        table.add_row(
+            digest[:12], facts.task, f"{facts.rows:,}", f"{facts.start:%Y-%m-%d %H:%M}", f"{facts.end:%Y-%m-%d %H:%M}"
+        )
+    console().print(table)
+
+
+def show_dataset(start: str, *, as_json: bool) -> None:
+    """Show one dataset's data dictionary, as validation found it."""
+    workspace = Workspace.from_environment()
+    matching = [digest for digest in _datasets(workspace) if digest.startswith(start)]
+    if len(matching) != 1:
+        raise UsageError(
+            f"{len(matching)} datasets begin with {start!r}: `noria datasets` lists them; give more of the digest"
+        )
+    try:
+        report = msgspec.json.decode(workspace.store.get(f"reports/{matching[0]}/validation.json"), type=DataReport)
+    except ObjectMissingError as error:
+        raise UsageError(f"dataset {matching[0][:12]} was not validated yet: `noria run` validates it") from error
+    if as_json:
+        print_json(report)
+        return
+    headings = ["column", "type", "role", "unit", "owner", "personal", "missing", "declared", "observed"]
+    table = make_table(f"Dataset {matching[0][:12]}", headings)
+    for column in report.dictionary:
+        shape = f" {list(column.shape)}" if column.shape else ""
+        table.add_row(
+            column.name,
+            column.type + shape,
+            column.role,
+            column.unit,
+            column.owner,
+            column.personal,
+            f"{column.null_share:.2%}",
+            _bounds(column.minimum, column.maximum),
+            _bounds(column.observed_minimum, column.observed_maximum),
+        )
+    screen = console()
+    screen.print(table)
+    screen.print(f"\nReport   {workspace.store.uri(f'reports/{matching[0]}/validation.html')}", soft_wrap=True)
+
+
+def _bounds(low: float | str | None, high: float | str | None) -> str:
+    return "" if low is None and high is None else f"{'' if low is None else low} to {'' if high is None else high}"
+
+
+def fetch_source(name: str) -> None:
+    """Bring a task's source here, unless it is here already."""
+    workspace = Workspace.from_environment()
+    task = load_task(name)
+    if name in workspace.settings.sources or not isinstance(task, FetchesSource):
+        return
+    folder = workspace.source_folder(name)
+    if task.find_source(folder) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        console().print(f"Fetching the source of {name}")
+        console().print(f"{name}: {task.fetch_source(folder)}", soft_wrap=True)
+
+
+def _datasets(workspace: Workspace) -> dict[str, DatasetFacts]:
+    keys = [key for key in workspace.store.list("datasets/") if key.endswith("/dataset.json")]
+    return {key.split("/")[-2]: msgspec.json.decode(workspace.store.get(key), type=DatasetFacts) for key in keys}

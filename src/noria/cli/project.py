@@ -1,0 +1,30 @@
+"""Project: the folder that the command works in."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+from noria.errors import UsageError
+
+
+def find_project(start: Path | None = None) -> Path:
+    """Find the project folder at or above `start`: the one whose pyproject.toml has the table [tool.noria]."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file() and "noria" in tomllib.loads(file.read_text()).get("tool", {}):
+            return folder
+    raise UsageError(
+        f"{here} is in no Noria project: no pyproject.toml with a table [tool.noria] here or above. "
+        "Change into the folder of one, such as a clone of Noria"
+    )
+
+
+def enter_project() -> Path:
+    """Find the project and make its programs (pipelines, components, serving) importable from it."""
+    folder = find_project()
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    return folder

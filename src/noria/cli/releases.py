@@ -1,0 +1,90 @@
+"""Releases: read the ledger, verify it, ask it about the past, and roll back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from noria.cli.output import console, make_table, print_json, show_time
+from noria.errors import UsageError
+from noria.steps.workspace import Workspace, now
+from noria.stores.releases import Ledger
+from noria.task import load_task
+
+
+def open_ledger(task: str, *, writable: bool = False) -> Ledger:
+    """Open the ledger of a task that exists."""
+    load_task(task)
+    return Workspace.from_environment().ledger(task, writable=writable)
+
+
+def list_releases(task: str, *, as_json: bool) -> None:
+    """List every entry, oldest first."""
+    entries = open_ledger(task).entries()
+    if as_json:
+        print_json(entries)
+        return
+    table = make_table(f"Releases of {task}", ["", "time", "what", "bundle", "reason"])
+    for entry in entries:
+        word = (
+            entry.kind if entry.kind != "evaluated" else "evaluated: passed" if entry.passed else "evaluated: refused"
+        )
+        table.add_row(str(entry.sequence), show_time(entry.time), word, entry.bundle[:12], entry.reason)
+    console().print(table)
+
+
+def verify_releases(task: str, *, as_json: bool) -> int:
+    """Verify chain, signatures and tail; returns 1 if anything is wrong."""
+    ledger = open_ledger(task)
+    problems = ledger.verify()
+    if as_json:
+        print_json({"task": task, "problems": problems})
+    elif problems:
+        for problem in problems:
+            console().print(f"[red]✗[/red] {problem}", soft_wrap=True)
+    else:
+        console().print(f"✓ {len(ledger.entries())} entries of {task}: chain, signatures and tail are whole")
+    return 1 if problems else 0
+
+
+def roll_back(task: str, *, to: str, reason: str, as_json: bool) -> None:
+    """Make a former champion champion again."""
+    ledger = open_ledger(task, writable=True)
+    entry = ledger.rollback(to=_former(ledger, to) if to else None, reason=reason, actor="person")
+    if as_json:
+        print_json(entry)
+    else:
+        console().print(
+            f"{entry.bundle[:12]} is champion again, since {show_time(entry.time)}; before it: {entry.champion[:12]}"
+        )
+
+
+def show_which(task: str, *, at: str, as_json: bool) -> None:
+    """Say which bundle was champion at an instant, and the entry that made it so."""
+    try:
+        moment = datetime.fromisoformat(at) if at else now()
+    except ValueError as error:
+        raise UsageError(f"--at {at!r} is no instant: write, for example, 2026-11-21T12:00") from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    entry = open_ledger(task).champion_at(moment)
+    if as_json:
+        print_json({"task": task, "at": moment, "entry": entry})
+    elif entry is None:
+        console().print(f"at {show_time(moment)} {task} had no champion")
+    else:
+        screen = console()
+        screen.print(f"[cyan]{entry.bundle}[/cyan]", soft_wrap=True)
+        screen.print(f"answered for {task} at {show_time(moment)}, because of entry {entry.sequence} ({entry.kind}):")
+        screen.print(f"  {show_time(entry.time)}, by {entry.actor}: {entry.reason}", soft_wrap=True)
+        if entry.evidence:
+            screen.print(f"  evidence {entry.evidence}", soft_wrap=True)
+
+
+def _former(ledger: Ledger, start: str) -> str:
+    found = sorted(
+        {entry.bundle for entry in ledger.entries() if entry.bundle.startswith(start) and entry.kind != "evaluated"}
+    )
+    if len(found) != 1:
+        raise UsageError(
+            f"{len(found)} former champions begin with {start!r}: `noria releases` lists them; give more of the digest"
+        )
+    return found[0]

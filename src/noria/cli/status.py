@@ -1,0 +1,67 @@
+"""Status: who is champion, how good it is, and what the last runs came to."""
+
+from __future__ import annotations
+
+from noria.cli.output import console, make_table, print_json, show_time
+from noria.ml.scores import Interval
+from noria.steps.exhibit import read_exhibit
+from noria.steps.workspace import Workspace
+from noria.stores.releases import Ledger
+from noria.stores.runs import RunLog
+from noria.task import load_task
+
+RUNS = 5
+
+
+def show_status(task: str, *, as_json: bool) -> None:
+    """Show the champion with its figures, the last runs and the last verdicts."""
+    load_task(task)
+    workspace = Workspace.from_environment()
+    ledger = workspace.ledger(task)
+    champion = ledger.champion()
+    metrics = _metrics(ledger, champion.bundle) if champion else {}
+    runs = RunLog(workspace.store, task).last(RUNS)
+    verdicts = [entry for entry in ledger.entries() if entry.kind == "evaluated"][: -RUNS - 1 : -1]
+    if as_json:
+        print_json(
+            {
+                "task": task,
+                "champion": {"digest": champion.bundle, "since": champion.since, "metrics": metrics}
+                if champion
+                else None,
+                "runs": runs,
+                "verdicts": verdicts,
+            }
+        )
+        return
+    screen = console()
+    if champion is None:
+        screen.print(f"{task} has no champion yet: `noria run --task {task}` makes one")
+    else:
+        screen.print(
+            f"[bold]{task}[/bold]: champion [cyan]{champion.bundle}[/cyan] since {show_time(champion.since)}",
+            soft_wrap=True,
+        )
+        shown = ", ".join(
+            f"{name} {value.value:.4f} [{value.low:.4f}, {value.high:.4f}]" for name, value in metrics.items()
+        )
+        screen.print(f"  {shown}", soft_wrap=True)
+    table = make_table("\nLast runs", ["started", "outcome", "seconds", "bundle", "reason"])
+    for run in runs:
+        table.add_row(show_time(run.started), run.outcome, f"{run.seconds:.1f}", run.bundle[:12], run.reason)
+    screen.print(table)
+    table = make_table("\nLast verdicts", ["time", "bundle", "against", "verdict"])
+    for entry in verdicts:
+        word = "passed" if entry.passed else f"refused: {entry.reason}"
+        table.add_row(show_time(entry.time), entry.bundle[:12], entry.champion[:12] or "nobody", word)
+    screen.print(table)
+
+
+def _metrics(ledger: Ledger, bundle: str) -> dict[str, Interval]:
+    """The champion's figures, from the evidence that it was promoted on."""
+    promoted = [entry for entry in ledger.entries() if entry.kind == "promoted" and entry.bundle == bundle]
+    evaluation = read_exhibit(ledger, promoted[-1].evidence).evidence.evaluation
+    if evaluation is None:
+        return {}
+    scores = evaluation.scores["candidate"]
+    return {"accuracy": scores.accuracy, "log_loss": scores.log_loss, "ece": scores.ece}

@@ -1,0 +1,132 @@
+"""Summary: what a run tells at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from noria.cli.asking import Asked, ask_champion
+from noria.cli.preparing import Prepared
+from noria.errors import EvidenceError
+from noria.ml.scores import Evaluation, Interval, Scores
+from noria.steps.exhibit import summarise
+from noria.steps.judge import Decision
+
+NAMES = ("candidate", "champion", "rule", "no-skill")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What there is to tell."""
+
+    prepared: Prepared
+    decision: Decision
+    outcome: str
+    seconds: float
+    log: Path
+    entry: str  # the ledger entry that the champion stands on
+
+    @property
+    def evaluation(self) -> Evaluation:
+        if self.decision.evidence.evaluation is None:
+            raise EvidenceError("the decision holds no evaluation: judge the candidate again")
+        return self.decision.evidence.evaluation
+
+    @property
+    def report(self) -> str:
+        return self.prepared.workspace.store.uri(self.decision.report)
+
+
+def show_summary(console: Console, told: Told) -> None:
+    """Show figures, gates, verdict, an answered prediction, and where to go from here."""
+    console.print()
+    console.print(_figures(told.evaluation))
+    console.print(_gates(told.decision))
+    console.print(_verdict(told))
+    if asked := ask_champion(told.prepared.workspace, told.prepared.task.name, told.prepared.project, place=-1):
+        console.print(_prediction(asked))
+    console.print(f"  Report   {told.report}", soft_wrap=True, markup=False)
+    console.print(f"  Log      {told.log}", soft_wrap=True, markup=False)
+    name = told.prepared.task.name
+    console.print("\nNext: [bold]noria serve[/bold] serves the champion · [bold]noria status[/bold] shows it · "
+                  f"[bold]noria run --task {name} --param seed=2[/bold] challenges it", soft_wrap=True)  # fmt: skip
+
+
+def tell_json(told: Told) -> str:
+    """The same as one JSON object."""
+    evaluation = told.evaluation
+    asked = ask_champion(told.prepared.workspace, told.prepared.task.name, told.prepared.project, place=-1)
+    facts = {
+        "task": told.prepared.task.name,
+        "outcome": told.outcome,
+        "reason": summarise(told.decision.verdict),
+        "bundle": told.decision.verdict.bundle,
+        "dataset": told.decision.verdict.dataset,
+        "compared_with": evaluation.champion,
+        "seconds": round(told.seconds, 3),
+        "scores": evaluation.scores,
+        "verdict": told.decision.verdict,
+        "prediction": asked,
+        "report": told.report,
+        "log": str(told.log),
+    }
+    return msgspec.json.format(msgspec.json.encode(facts), indent=2).decode()
+
+
+def _figures(evaluation: Evaluation) -> Table:
+    title = f"{evaluation.rows:,} held-out rows, {evaluation.confidence:.0%} intervals"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2), header_style="dim")
+    for heading in ("", "accuracy", "log loss", "ECE"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name in NAMES:
+        if scores := evaluation.scores.get(name):
+            style = "bold" if name == "candidate" else ""
+            table.add_row(name, *(_interval(value) for value in _main(scores)), style=style)
+    return table
+
+
+def _main(scores: Scores) -> tuple[Interval, Interval, Interval]:
+    return scores.accuracy, scores.log_loss, scores.ece
+
+
+def _interval(value: Interval) -> str:
+    return f"{value.value:.4f} [{value.low:.4f}, {value.high:.4f}]"
+
+
+def _gates(decision: Decision) -> Table:
+    table = Table(
+        title="\nGates", title_justify="left", title_style="bold", box=None, padding=(0, 2), header_style="dim"
+    )
+    table.add_column("")
+    table.add_column("gate", no_wrap=True)
+    table.add_column("figure", overflow="fold")
+    table.add_column("limit", overflow="fold")
+    for gate in decision.verdict.gates:
+        mark = Text("✓ pass", "green") if gate.passed else Text("✗ fail", "bold red")
+        table.add_row(mark, gate.name, gate.figure, gate.limit)
+    return table
+
+
+def _verdict(told: Told) -> Text:
+    digest = told.decision.verdict.bundle
+    words = {
+        "promoted": ("promoted", "bold green", f": {summarise(told.decision.verdict)}"),
+        "unchanged": ("nothing changed", "bold green", ": every step's inputs are as before; the verdict stands"),
+        "refused": ("refused", "bold red", f", because {summarise(told.decision.verdict)}"),
+    }
+    word, style, reason = words[told.outcome]
+    return Text.assemble(
+        "\n  Bundle   ", (digest, "cyan"), "\n  Verdict  ", (word, style), reason, f"  ({told.seconds:.1f} s)"
+    )
+
+
+def _prediction(asked: Asked) -> Text:
+    return Text.assemble(
+        f"  Answer   row {asked.row} is ", (asked.decision, "bold"), f" with probability {asked.probability:.3f} "
+        f"(truth: {asked.truth}), from the real server in {asked.milliseconds:.1f} ms, id {asked.id[:8]}",
+    )  # fmt: skip

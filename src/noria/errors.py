@@ -1,0 +1,72 @@
+"""Errors: everything that Noria raises on purpose, as one tree.
+
+    NoriaError                      exit code 1
+    ├── UsageError                  exit code 2: a name, a key or a value that nobody knows
+    ├── SourceError                 a task's source is missing, torn or not what it should be
+    ├── DatasetError                a dataset folder does not hold what its dataset.json says
+    │   └── ValidationError         the data break the schema; the report says which rows
+    ├── BundleError                 a bundle is torn, altered, unsigned, or does not fit
+    ├── TrainingError               training cannot start or ended without a usable model
+    ├── EvidenceError               evidence is missing or belongs to another digest
+    ├── StoreError                  the object store cannot be read or written
+    │   ├── ObjectExistsError       an object that is written once is already there
+    │   └── ObjectMissingError      an object is not there
+    ├── LedgerError                 the release ledger is broken, or somebody else was first
+    └── ServingError                the predictor does not start or does not answer
+
+Each message says what was found, what was expected, and what to do next; each keeps its cause.
+"""
+
+
+class NoriaError(Exception):
+    """The root of the tree; `exit_code` is what the command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(NoriaError):
+    exit_code = 2
+
+
+class SourceError(NoriaError):
+    pass
+
+
+class DatasetError(NoriaError):
+    pass
+
+
+class ValidationError(DatasetError):
+    pass
+
+
+class BundleError(NoriaError):
+    pass
+
+
+class TrainingError(NoriaError):
+    pass
+
+
+class EvidenceError(NoriaError):
+    pass
+
+
+class StoreError(NoriaError):
+    pass
+
+
+class ObjectExistsError(StoreError):
+    pass
+
+
+class ObjectMissingError(StoreError):
+    pass
+
+
+class LedgerError(NoriaError):
+    pass
+
+
+class ServingError(NoriaError):
+    pass

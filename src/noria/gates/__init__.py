@@ -1,0 +1,1 @@
+"""Gates: from evidence to verdict, without a side effect."""

@@ -1,0 +1,226 @@
+"""Bundle: what training publishes and serving loads, a signed folder named by the digest of its manifest.
+
+    model.onnx       raw features in, probabilities out
+    bundle.json      the facts: task, schema, classes, costs, calibration, training data, metrics, code
+    profile.json     the reference for drift
+    manifest.json    one sha256 per file above; the sha256 of this file is the bundle's digest
+    signature.json   over the four files above; it names its key and is no part of the digest
+
+Nothing in it depends on the time or on the machine: equal training, equal digest.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from noria.errors import BundleError, NoriaError
+from noria.ml.durable import publish_folder, staged, sweep
+from noria.ml.envelope import SIGNATURE_FILE, parse_envelope, parse_statement
+from noria.ml.manifest import MANIFEST_FILE, decode_manifest, digest_of, encode_manifest
+from noria.ml.signature import Signer, TrustedKeys
+from noria.schema import Schema
+from noria.task import Value
+
+MODEL_FILE = "model.onnx"
+FACTS_FILE = "bundle.json"
+PROFILE_FILE = "profile.json"
+CONTENT = frozenset({MODEL_FILE, FACTS_FILE, PROFILE_FILE})
+FILES = CONTENT | {MANIFEST_FILE, SIGNATURE_FILE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The expected calibration error on the validation rows, before and after temperature scaling."""
+
+    ece_before: float
+    ece_after: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known about the model besides its weights.
+
+    `costs[truth][decision]` is what an error costs. `parity` is the largest difference between torch's probabilities
+    and ONNX's. `training_start` is in the training data's window, `training_end` is not.
+    """
+
+    task: str
+    schema: Schema
+    classes: tuple[str, ...]
+    costs: tuple[tuple[float, ...], ...]
+    temperature: float
+    calibration: Calibration
+    training_data: str  # the dataset's digest
+    training_rows: int
+    training_start: datetime
+    training_end: datetime
+    parameters: Mapping[str, Value | Mapping[str, Value]]
+    metrics: Mapping[str, float]  # on the validation rows
+    parity: float
+    code: str  # the version of the code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A verified bundle; `model` and `profile` are the very bytes that were verified."""
+
+    digest: str
+    folder: Path
+    key_id: str
+    facts: Facts
+    model: bytes
+    profile: bytes
+
+
+def write_bundle(folder: Path, *, model: bytes, facts: Facts, profile: bytes, signer: Signer) -> str:
+    """Write and sign the bundle, whole or not at all, and return its digest; done again it changes nothing.
+
+    BundleError if the folder already holds something else, or if a number among the facts is not finite.
+    """
+    files = {MODEL_FILE: model, FACTS_FILE: _encode_facts(facts), PROFILE_FILE: profile}
+    manifest = encode_manifest(files)
+    files[MANIFEST_FILE] = manifest
+    try:
+        _publish(folder, files, signer)
+    except FileExistsError as error:
+        _check_names(folder)
+        if any(_read(folder, name) != data for name, data in files.items()):
+            raise BundleError(
+                f"{folder} already holds something else than bundle {digest_of(manifest)[:12]}…: expected a new or an "
+                "empty folder; write to another one, or remove it first"
+            ) from error
+    except OSError as error:
+        raise BundleError(
+            f"the bundle cannot be written to {folder} ({error.strerror}): expected room for {len(model)} bytes in a "
+            "folder that can be written; free space or choose another folder, then run again"
+        ) from error
+    return digest_of(manifest)
+
+
+def open_bundle(folder: Path, *, trusted: TrustedKeys, expected: str | None = None) -> Bundle:
+    """Load the bundle; every digest and the signature are verified before a byte of its content is parsed.
+
+    Each file is read once, so what was verified is what is used. BundleError if a file is missing, too much, a link or
+    altered, if nobody or nobody trusted signed, or if the digest is not the expected one.
+    """
+    _check_names(folder)
+    files = {name: _read(folder, name) for name in sorted(FILES)}
+    key_id = _check_signature(folder, files, trusted)
+    digest = _check_manifest(folder, files)
+    if expected is not None and digest != expected:
+        raise BundleError(f"{folder} holds bundle {digest}: expected {expected}; fetch that one, or ask for this one")
+    return Bundle(
+        digest=digest,
+        folder=folder,
+        key_id=key_id,
+        facts=_decode_facts(folder, files[FACTS_FILE]),
+        model=files[MODEL_FILE],
+        profile=files[PROFILE_FILE],
+    )
+
+
+def _publish(folder: Path, files: Mapping[str, bytes], signer: Signer) -> None:
+    sweep(folder.parent)
+    with staged(folder.parent) as staging:
+        # model-signing writes the folder's name into the signature, so the staged folder already bears it.
+        whole = staging / folder.name
+        whole.mkdir(parents=True)
+        for name, data in files.items():
+            (whole / name).write_bytes(data)
+        signer.sign_folder(whole)
+        publish_folder(whole, folder)
+
+
+def _encode_facts(facts: Facts) -> bytes:
+    try:
+        read = msgspec.json.decode(msgspec.json.encode(facts), type=Facts, strict=True)
+    except msgspec.ValidationError as error:
+        raise BundleError(
+            f"the bundle's facts do not read back ({error}): expected finite numbers and texts"
+        ) from error
+    if read != facts or facts.training_start.tzinfo is None or facts.training_end.tzinfo is None:
+        raise BundleError("the bundle's facts read back differently: expected the declared types and times in UTC")
+    # What was read is written: 1 given where a float is declared is 1.0 then, so equal facts are equal bytes.
+    return msgspec.json.encode(read, order="deterministic")
+
+
+def _decode_facts(folder: Path, data: bytes) -> Facts:
+    try:
+        return msgspec.json.decode(data, type=Facts, strict=True)
+    except (msgspec.MsgspecError, NoriaError) as error:
+        raise BundleError(
+            f"{folder / FACTS_FILE} is signed but does not fit this version ({error}): train again, or use the version "
+            "of Noria that wrote it"
+        ) from error
+
+
+def _check_names(folder: Path) -> None:
+    try:
+        if folder.is_symlink() or not folder.is_dir():
+            raise BundleError(
+                f"{folder} is not a folder: expected one with {', '.join(sorted(FILES))}; give a bundle's folder"
+            )
+        found = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise BundleError(f"{folder} cannot be read ({error.strerror}): expected a bundle's folder") from error
+    if SIGNATURE_FILE not in found and found >= CONTENT:
+        raise BundleError(f"the bundle {folder} is unsigned: expected {SIGNATURE_FILE}; publish it again, signed")
+    if found != FILES:
+        missing, extra = ", ".join(sorted(FILES - found)), ", ".join(sorted(found - FILES))
+        raise BundleError(
+            f"the bundle {folder} lacks [{missing}] and has [{extra}] too much: expected exactly "
+            f"{', '.join(sorted(FILES))}; fetch it again"
+        )
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - opened without following links
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise BundleError(f"{path} is not a regular file: a bundle holds nothing else; fetch it again")
+            return file.read()
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be read ({error.strerror}): expected a regular file, not a link; fetch the bundle again"
+        ) from error
+
+
+def _check_signature(folder: Path, files: Mapping[str, bytes], trusted: TrustedKeys) -> str:
+    try:
+        envelope = parse_envelope(files[SIGNATURE_FILE])
+        trusted.verify(key_id=envelope.key_id, signed=envelope.signed, signature=envelope.signature)
+        signed = parse_statement(envelope.payload)
+    except (BundleError, ValueError) as error:
+        raise BundleError(f"the signature of bundle {folder} is refused: {error}") from error
+    for name in sorted(FILES - {SIGNATURE_FILE}):
+        if signed.get(name) != digest_of(files[name]):
+            raise BundleError(
+                f"{folder / name} was altered: its sha256 is {digest_of(files[name])}, signed was {signed.get(name)}; "
+                "fetch the bundle again"
+            )
+    if set(signed) != FILES - {SIGNATURE_FILE}:
+        raise BundleError(
+            f"the signature of bundle {folder} is over {sorted(signed)}: expected {sorted(FILES - {SIGNATURE_FILE})}"
+        )
+    return envelope.key_id
+
+
+def _check_manifest(folder: Path, files: Mapping[str, bytes]) -> str:
+    try:
+        listed = decode_manifest(files[MANIFEST_FILE]).files
+    except ValueError as error:
+        raise BundleError(f"{folder / MANIFEST_FILE} is not a manifest ({error}): publish the bundle again") from error
+    if listed != {name: digest_of(files[name]) for name in CONTENT}:
+        raise BundleError(
+            f"{folder / MANIFEST_FILE} lists other files or digests than the bundle has: publish it again"
+        )
+    return digest_of(files[MANIFEST_FILE])

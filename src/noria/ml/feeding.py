@@ -1,0 +1,79 @@
+"""Feeding: give the rows of a dataset to a torch network, and read its logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from noria.errors import TrainingError
+from noria.schema import Schema
+from noria.task import Rows, Task
+
+ROWS_AT_ONCE = 1024  # bounds the memory of inference, whatever the number of rows
+Features = tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Rows with their labels, in memory in the columns' own types; `features` in the schema's order."""
+
+    features: Features
+    labels: torch.Tensor  # (rows,), int64
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: torch.Tensor) -> tuple[Features, torch.Tensor]:
+        """Copy out the rows of a batch."""
+        return tuple(column[index] for column in self.features), self.labels[index]
+
+
+def read_features(schema: Schema, rows: Rows) -> Features:
+    """Read the feature columns, in the schema's order; one that is not there or holds no numbers is a TrainingError."""
+    return tuple(_as_tensor(column.name, rows) for column in schema.features)
+
+
+def _as_tensor(name: str, rows: Rows) -> torch.Tensor:
+    if name not in rows:
+        raise TrainingError(f"the rows lack the column {name!r}: found {', '.join(rows)}. Load it with the others")
+    array = np.require(rows[name], requirements=["C", "W"])  # torch wants to own what it could write to
+    try:
+        return torch.from_numpy(array)
+    except TypeError as error:
+        raise TrainingError(
+            f"feature {name!r} has values of type {array.dtype}, which a network cannot take: "
+            "have the task turn them into numbers when it reads its source"
+        ) from error
+
+
+def read_examples(task: Task, rows: Rows, purpose: str) -> Examples:
+    """Read features and labels; TrainingError unless there is at least one row, each with a label of the task."""
+    labels = _as_tensor(task.schema.label.name, rows).long()
+    examples = Examples(features=read_features(task.schema, rows), labels=labels)
+    lengths = {len(column) for column in (*examples.features, examples.labels)}
+    if lengths == {0}:
+        raise TrainingError(f"there are no {purpose} rows: widen the window of data, or change the days of the split")
+    if len(lengths) > 1:
+        raise TrainingError(f"the columns of the {purpose} rows have {sorted(lengths)} rows: expected equal numbers")
+    low, high = int(examples.labels.min()), int(examples.labels.max())
+    if low < 0 or high >= len(task.classes):
+        raise TrainingError(
+            f"the labels of the {purpose} rows run from {low} to {high}: expected 0 to {len(task.classes) - 1}, "
+            f"the places of the classes of task {task.name!r}; validate the dataset"
+        )
+    return examples
+
+
+def compute_logits(network: torch.nn.Module, features: Features) -> NDArray[np.float32]:
+    """Run the network in eval mode and float32, in batches; the result has shape (rows, classes)."""
+    network.eval()
+    with torch.inference_mode():
+        return torch.cat([network(*batch).float() for batch in _batches(features)]).numpy()
+
+
+def _batches(features: Features) -> Iterator[Features]:
+    yield from zip(*(torch.split(column, ROWS_AT_ONCE) for column in features), strict=True)

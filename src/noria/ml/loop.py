@@ -1,0 +1,174 @@
+"""Loop: the epochs of one training, from the first one or from a checkpoint."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from noria.errors import TrainingError
+from noria.ml.checkpoint import Checkpoint, capture, decode, encode, restore
+from noria.ml.determinism import reproducible, seeded
+from noria.ml.feeding import Examples, compute_logits, read_examples
+from noria.ml.identity import identify
+from noria.ml.progress import Progress
+from noria.ml.recipe import choose_precision, make_optimizer, one_cycle
+from noria.ml.training import Checkpoints, EpochResult, Trained, TrainingParameters, best_epoch
+from noria.task import Rows, Task
+
+REPORTS_AN_EPOCH = 5
+
+
+def run(
+    task: Task,
+    train_rows: Rows,
+    validation_rows: Rows,
+    parameters: TrainingParameters,
+    checkpoints: Checkpoints,
+    progress: Progress,
+) -> Trained:
+    """Train to the last epoch, or until patience ends; the contract is that of `noria.ml.training.train`."""
+    started = time.monotonic()
+    training = read_examples(task, train_rows, "training")
+    validation = read_examples(task, validation_rows, "validation")
+    _expect_two_classes(task, training)
+    with reproducible(parameters.threads):
+        loop = Loop(task, training, validation, parameters, progress)
+        loop.resume(checkpoints)
+        while not loop.finished():
+            loop.run_epoch()
+            checkpoints.save(loop.checkpoint())
+        network = loop.best_network()
+    return Trained(network=network, epochs_run=loop.epoch, history=loop.history, seconds=time.monotonic() - started)
+
+
+def _expect_two_classes(task: Task, training: Examples) -> None:
+    if bool((training.labels == training.labels[0]).all()):
+        raise TrainingError(
+            f"all {len(training)} training rows are of class {task.classes[int(training.labels[0])]!r}: "
+            "expected at least two classes; widen the window of data"
+        )
+
+
+class Loop:
+    """One training. What it draws follows from (seed, epoch) alone, so that a checkpoint needs no generator's state."""
+
+    def __init__(
+        self, task: Task, training: Examples, validation: Examples, parameters: TrainingParameters, progress: Progress
+    ) -> None:
+        self.task, self.training, self.validation = task, training, validation
+        self.parameters, self.progress = parameters, progress
+        self.history: tuple[EpochResult, ...] = ()
+        seeded(parameters.seed, epoch=0)
+        self.network = task.build_network(parameters.network)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = make_optimizer(self.network, parameters.learning_rate, parameters.weight_decay)
+        self.best = _copy_state(self.network)
+        self.precision = choose_precision(self.network, parameters.precision)
+        self.identity = identify(task, training, validation, parameters, self.network, self.precision)
+        progress(f"training on {len(training):,} rows in {str(self.precision).removeprefix('torch.')}", 0.0)
+
+    @property
+    def epoch(self) -> int:
+        """The number of epochs done."""
+        return len(self.history)
+
+    def finished(self) -> bool:
+        """Tell whether all epochs are done, or the last `patience` of them have brought nothing."""
+        since_best = self.epoch - best_epoch(self.history).epoch if self.history else 0
+        return self.epoch >= self.parameters.epochs or since_best >= self.parameters.patience
+
+    def run_epoch(self) -> None:
+        """Train on every training row once, then measure on the validation rows."""
+        started = time.monotonic()
+        training_loss = self._train()
+        speed = len(self.training) / (time.monotonic() - started)
+        result = self._validate(training_loss)
+        self.history += (result,)
+        if best_epoch(self.history) is result:
+            self.best = _copy_state(self.network)
+        self.progress(
+            f"epoch {self.epoch}/{self.parameters.epochs}  validation accuracy {result.validation_accuracy:.3f}  "
+            f"{speed / 1000:.1f}k rows/s",
+            self.epoch / self.parameters.epochs,
+        )
+
+    def _train(self) -> float:
+        generator = seeded(self.parameters.seed, self.epoch + 1)
+        order = torch.randperm(len(self.training), generator=generator)
+        # Batches differ by one row at most: a last batch of a single row would break batch normalisation.
+        batches = order.tensor_split(max(1, len(order) // self.parameters.batch_size))
+        total = 0.0
+        self.network.train()
+        for step, index in enumerate(batches):
+            done = (self.epoch + step / len(batches)) / self.parameters.epochs
+            loss = self._train_step(index, self.parameters.learning_rate * one_cycle(done), generator)
+            self._expect_finite(loss, f"step {step + 1} of {len(batches)}")
+            total += loss * len(index)
+            if step and step % math.ceil(len(batches) / REPORTS_AN_EPOCH) == 0:
+                self.progress(f"epoch {self.epoch + 1}/{self.parameters.epochs}  training loss {loss:.3f}", done)
+        return total / len(order)
+
+    def _train_step(self, index: torch.Tensor, learning_rate: float, generator: torch.Generator) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        features, labels = self.training.take(index)
+        features = self.task.augment(features, generator)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16):
+            logits = self.network(*features)
+        loss = cross_entropy(logits.float(), labels, label_smoothing=self.parameters.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.item()
+
+    def _validate(self, training_loss: float) -> EpochResult:
+        logits = torch.from_numpy(compute_logits(self.network, self.validation.features))
+        loss = cross_entropy(logits, self.validation.labels).item()
+        self._expect_finite(loss, "on the validation rows")
+        return EpochResult(
+            epoch=self.epoch + 1,
+            training_loss=training_loss,
+            validation_loss=loss,
+            validation_accuracy=(logits.argmax(1) == self.validation.labels).double().mean().item(),
+        )
+
+    def _expect_finite(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} in epoch {self.epoch + 1}, {where}: expected a finite number. Lower learning_rate "
+                f"({self.parameters.learning_rate}), or look for missing and wild values among the features"
+            )
+
+    def best_network(self) -> torch.nn.Module:
+        """The network as it was after its best epoch, in eval mode."""
+        self.network.load_state_dict(self.best)
+        self.network.eval()
+        return self.network
+
+    def checkpoint(self) -> bytes:
+        """All that the next epoch depends on."""
+        tensors = capture(self.network, self.best, self.optimizer)
+        return encode(Checkpoint(training=self.identity, history=self.history, tensors=tensors))
+
+    def resume(self, checkpoints: Checkpoints) -> None:
+        """Go on from the checkpoint, if there is one; one that cannot be used is reported and left alone."""
+        data = checkpoints.load()
+        if data is None:
+            return
+        try:
+            checkpoint = decode(data, self.identity)
+        except TrainingError as error:
+            self.progress(f"checkpoint not used: {error}", 0.0)
+            return
+        self.best = restore(checkpoint.tensors, self.network, self.optimizer)
+        self.history = checkpoint.history
+        self.progress(
+            f"going on after epoch {self.epoch}/{self.parameters.epochs}", self.epoch / self.parameters.epochs
+        )
+
+
+def _copy_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -1,0 +1,111 @@
+"""Training: turn rows into a network, bit for bit the same one for the same rows, parameters and machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from noria.errors import UsageError
+from noria.ml.progress import Progress
+from noria.task import Rows, Task, Value
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingParameters:
+    """How to train; `network` holds the options that go to the task's own `build_network`.
+
+    `learning_rate` is the peak of the cycle and `batch_size` the least number of rows in a step. Training stops when
+    `patience` epochs in a row have not lowered the log loss on the validation rows. `threads` is part of the recipe:
+    another number of threads adds floats in another order and gives other last bits. `precision` "auto" is bfloat16
+    for a network with convolutions on a processor that computes in it, and float32 otherwise.
+    """
+
+    seed: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int
+    threads: int
+    network: Mapping[str, Value]
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("epochs", 1), ("batch_size", 2), ("patience", 1), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"parameter {name} is {getattr(self, name)}: expected at least {least}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UsageError(f"parameter learning_rate is {self.learning_rate}: expected a number above 0")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise UsageError(f"parameter weight_decay is {self.weight_decay}: expected a number from 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(f"parameter label_smoothing is {self.label_smoothing}: expected 0 <= label_smoothing < 1")
+        if self.precision not in ("auto", "bfloat16", "float32"):
+            raise UsageError(f"parameter precision is {self.precision!r}: expected auto, bfloat16 or float32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """One epoch, from 1. Losses are in nats; the training loss includes augmentation and label smoothing."""
+
+    epoch: int
+    training_loss: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+class Checkpoints(Protocol):
+    """Where the state of an unfinished training lies; it holds at most one, as safetensors bytes."""
+
+    def load(self) -> bytes | None:
+        """Return what was saved last; None if nothing was."""
+
+    def save(self, data: bytes) -> None:
+        """Replace what was saved, whole or not at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What came of a training: the network of the best epoch, in eval mode, in float32."""
+
+    network: torch.nn.Module
+    epochs_run: int
+    history: tuple[EpochResult, ...]
+    seconds: float  # of this process alone, without the epochs of one that was interrupted
+
+    @property
+    def best(self) -> EpochResult:
+        return best_epoch(self.history)
+
+
+def best_epoch(history: tuple[EpochResult, ...]) -> EpochResult:
+    """The epoch of lowest log loss on the validation rows; the earlier one of two equals."""
+    return min(history, key=lambda result: result.validation_loss)
+
+
+def train(
+    task: Task,
+    train_rows: Rows,
+    validation_rows: Rows,
+    parameters: TrainingParameters,
+    checkpoints: Checkpoints,
+    progress: Progress,
+) -> Trained:
+    """Train the task's network; the rows hold at least the schema's feature and label columns.
+
+    After each epoch the whole state goes to `checkpoints`. A training that was interrupted goes on from there and ends
+    with the same bits as one that was not. A checkpoint that is damaged, or that belongs to other rows, parameters or
+    software, is reported and not used.
+
+    Raises TrainingError where there is nothing to learn from, or the loss is no longer a finite number.
+    """
+    # torch takes a second to import, and the types above serve programs that never train
+    from noria.ml.loop import run
+
+    return run(task, train_rows, validation_rows, parameters, checkpoints, progress)

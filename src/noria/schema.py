@@ -1,0 +1,105 @@
+"""Schema: every column of a task's rows, and what may stand in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from noria.errors import UsageError
+
+ColumnType = Literal["bool", "uint8", "int64", "float32", "float64", "string", "timestamp"]
+Role = Literal["id", "time", "feature", "label", "group", "owner"]
+PersonalClass = Literal["none", "pseudonymous", "personal", "sensitive"]
+
+NUMPY_TYPES: Mapping[str, np.dtype[Any]] = {
+    "bool": np.dtype(np.bool_),
+    "uint8": np.dtype(np.uint8),
+    "int64": np.dtype(np.int64),
+    "float32": np.dtype(np.float32),
+    "float64": np.dtype(np.float64),
+    "string": np.dtype(object),
+    "timestamp": np.dtype("datetime64[us]"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column.
+
+    `shape` is the shape of one value: () for a number, (28, 28) for an image. `minimum` and `maximum` are inclusive, in
+    `unit`. A `label` holds the index of its class, from 0. A `timestamp` is an instant in UTC with microseconds.
+    """
+
+    name: str
+    type: ColumnType
+    role: Role
+    shape: tuple[int, ...] = ()
+    unit: str = ""
+    description: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    maximum_null_share: float = 0.0
+    personal: PersonalClass = "none"
+    owner: str = ""  # who answers for the values: a team, a system, a publisher
+
+    def __post_init__(self) -> None:
+        for value, allowed, what in (
+            (self.type, get_args(ColumnType), "type"),
+            (self.role, get_args(Role), "role"),
+            (self.personal, get_args(PersonalClass), "personal-data class"),
+        ):
+            if value not in allowed:
+                raise UsageError(f"column {self.name!r} has {what} {value!r}: expected one of {', '.join(allowed)}")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numpy type of the column in memory; strings are objects."""
+        return NUMPY_TYPES[self.type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The columns of a task, in order; exactly one each of the roles id, time and label."""
+
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UsageError(f"the schema names {', '.join(twice)} twice: a column has one place")
+        for role in ("id", "time", "label"):
+            found = [column.name for column in self.columns if column.role == role]
+            if len(found) != 1:
+                raise UsageError(f"the schema has {len(found)} columns of role {role!r} {found}: expected exactly one")
+        if not self.features:
+            raise UsageError("the schema has no column of role 'feature': a model needs at least one")
+
+    def __getitem__(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise UsageError(f"no column {name!r}: the schema has {', '.join(column.name for column in self.columns)}")
+
+    def _of_role(self, role: Role) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.role == role)
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """The model's inputs, in the order in which the network takes them."""
+        return self._of_role("feature")
+
+    @property
+    def id(self) -> Column:
+        return self._of_role("id")[0]
+
+    @property
+    def time(self) -> Column:
+        return self._of_role("time")[0]
+
+    @property
+    def label(self) -> Column:
+        return self._of_role("label")[0]

@@ -1,0 +1,1 @@
+"""Steps: what each pipeline component does, as a plain function."""

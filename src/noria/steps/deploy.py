@@ -1,0 +1,56 @@
+"""Deploy: make the candidate champion, on the evidence itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from noria.errors import EvidenceError
+from noria.gates.judge import judge as ask_gates
+from noria.ml.progress import Progress
+from noria.steps.exhibit import Exhibit, champion_of, keep_exhibit, summarise
+from noria.steps.judge import Decision
+from noria.steps.workspace import Workspace, digest_of
+
+
+def deploy(
+    workspace: Workspace, *, bundle: str, decision: str, plan: str, basis: str, code: str, progress: Progress
+) -> str:
+    """Promote the candidate in the release ledger; returns the digest of the entry that made it champion.
+
+    The verdict is not believed but reached again from the evidence. Raises EvidenceError where it is missing, belongs
+    to another bundle, or does not carry the candidate; LedgerError where the champion changed meanwhile.
+    """
+    candidate = workspace.fetch_bundle(digest_of(bundle))
+    try:
+        given = msgspec.json.decode(Path(decision).read_bytes(), type=Decision)
+    except (OSError, msgspec.DecodeError) as error:
+        raise EvidenceError(f"{decision} holds no decision ({error}): judge the candidate again") from error
+    verdict = ask_gates(given.evidence, given.limits)
+    if verdict.bundle != candidate.digest:
+        raise EvidenceError(
+            f"the decision is about bundle {verdict.bundle[:12]}, to be deployed is {candidate.digest[:12]}: "
+            "evidence of another bundle promotes nothing; judge this one"
+        )
+    if not verdict.passed:
+        raise EvidenceError(
+            f"bundle {candidate.digest[:12]} did not pass the gates ({summarise(verdict)}): it stays out"
+        )
+    ledger = workspace.ledger(candidate.facts.task, writable=True)
+    if (compared := champion_of(ledger, basis)) != verdict.champion:
+        raise EvidenceError(
+            f"the candidate was compared with {verdict.champion[:12] or 'nobody'}, this run is based on champion "
+            f"{compared[:12] or 'nobody'}: evaluate it against that one"
+        )
+    entry = ledger.promote(
+        bundle=candidate.digest,
+        plan=plan,
+        basis=basis,
+        evidence=keep_exhibit(ledger, Exhibit(evidence=given.evidence, limits=given.limits)),
+        reason=summarise(verdict),
+        actor="pipeline",
+        code=code,
+    )
+    progress(f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC", None)
+    return entry.digest

@@ -1,0 +1,124 @@
+"""Served: the real predictor as a subprocess, for as long as somebody here needs it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noria.errors import ServingError
+from noria.schema import Schema
+
+START_SECONDS = 30.0
+TIMEOUT_SECONDS = 10.0
+V2_TYPES = {
+    "bool": "BOOL", "uint8": "UINT8", "int64": "INT64", "float32": "FP32", "float64": "FP64", "string": "BYTES",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the predictor said of the rows of one request."""
+
+    id: str
+    probabilities: NDArray[np.float64]  # (rows, classes)
+    labels: NDArray[np.int64]
+    bundle: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """Asks a predictor over one connection, in the V2 protocol."""
+
+    connection: http.client.HTTPConnection
+    model: str
+    schema: Schema
+
+    def ask(self, rows: Mapping[str, NDArray[Any]]) -> Answer:
+        """Ask for the features of some rows; ServingError where the answer is none."""
+        body = json.dumps({"inputs": [self._tensor(rows[column.name], column.name) for column in self.schema.features]})
+        start = time.perf_counter()
+        try:
+            self.connection.request(
+                "POST", f"/v2/models/{self.model}/infer", body, {"content-type": "application/json"}
+            )
+            response = self.connection.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.connection.close()
+            raise ServingError(
+                f"the predictor gave no answer ({type(error).__name__}: {error}): look at its log"
+            ) from error
+        seconds = time.perf_counter() - start
+        if response.status != http.client.OK:
+            raise ServingError(
+                f"the predictor answered {response.status} ({text[:300].decode(errors='replace')}): expected 200"
+            )
+        found = json.loads(text)
+        outputs = {output["name"]: np.array(output["data"]).reshape(output["shape"]) for output in found["outputs"]}
+        return Answer(
+            id=found["id"],
+            probabilities=outputs["probabilities"].astype(np.float64),
+            labels=outputs["label"].astype(np.int64),
+            bundle=found["parameters"]["bundle"],
+            seconds=seconds,
+        )
+
+    def _tensor(self, values: NDArray[Any], name: str) -> dict[str, Any]:
+        kind = V2_TYPES[self.schema[name].type]
+        return {"name": name, "datatype": kind, "shape": list(values.shape), "data": values.reshape(-1).tolist()}
+
+
+@contextmanager
+def serving(arguments: Sequence[str], *, model: str, schema: Schema, root: Path) -> Iterator[Client]:
+    """Start `python -m serving` with the arguments on a free loopback port; it ends with this block, and with us."""
+    command = [sys.executable, "-m", "serving", *arguments, "--http-port", "0", "--exit-with-parent"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root, env=os.environ.copy())
+    try:
+        if process.stdout is None:
+            raise ServingError("the predictor has no output to read: start it again")
+        port = _wait_until_ready(process, process.stdout)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
+        try:
+            yield Client(connection=connection, model=model, schema=schema)
+        finally:
+            connection.close()
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream:
+                stream.close()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], output: IO[bytes]) -> int:
+    """Read the line by which the predictor says that it is ready; returns its port."""
+    deadline = time.monotonic() + START_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([output], [], [], left)[0]:
+            break
+        line = output.readline()
+        if not line:
+            raise ServingError(f"the predictor ended with code {process.wait()} before it was ready: its log says why")
+        try:
+            return int(json.loads(line)["port"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    raise ServingError(f"the predictor was not ready within {START_SECONDS:.0f} s: its log says how far it came")

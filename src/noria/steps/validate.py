@@ -1,0 +1,104 @@
+"""Validate: hold a dataset against its schema, keep the report, and stop the run where rows break it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from noria.errors import ValidationError
+from noria.gates.evidence import DataEvidence
+from noria.ml.dictionary import ColumnFacts, dictionary
+from noria.ml.findings import Findings
+from noria.ml.progress import Progress
+from noria.ml.splits import split_by_time
+from noria.ml.validation import ValidationRules
+from noria.ml.validation import validate as find
+from noria.steps.groups import read_group
+from noria.steps.workspace import Workspace, now
+from noria.task import Window, load_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataReport:
+    """report.json: the findings, and the data dictionary."""
+
+    dataset: str
+    findings: Findings
+    dictionary: tuple[ColumnFacts, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    evidence: DataEvidence
+    findings: Findings
+    page: str
+    place: str  # where the report lies
+
+    @property
+    def encoded(self) -> bytes:
+        return msgspec.json.encode(self.evidence, order="deterministic")
+
+    def stop_if_violated(self) -> None:
+        """Raise ValidationError that names each broken rule, and the report."""
+        broken = self.findings.violations
+        if broken:
+            rules = "; ".join(
+                f"{found.rule} {found.column}: {found.found}, expected {found.expected}" for found in broken[:5]
+            )
+            more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
+            raise ValidationError(
+                f"the data break {len(broken)} rules ({rules}{more}): the rows are in {self.place}; mend the source"
+            )
+
+
+def validate(
+    workspace: Workspace,
+    *,
+    uri: str,
+    validation_days: int,
+    holdout_days: int,
+    window: Window,
+    rules: Mapping[str, float],
+    code: str,
+    progress: Progress,
+) -> Validated:
+    """Look for every violation at once; the report is kept in the object store, as HTML and JSON, whatever is found."""
+    from noria.reports.page import PageContext
+    from noria.reports.validation import validation_page
+
+    dataset = workspace.fetch_dataset(uri)
+    task = load_task(dataset.facts.task)
+    rows, nulls = dataset.load(), dataset.nulls()
+    progress(f"checking {dataset.rows:,} rows", None)
+    split = split_by_time(rows[dataset.schema.time.name], validation_days=validation_days, holdout_days=holdout_days)
+    findings = find(
+        rows,
+        task.schema,
+        task.classes,
+        rules=read_group("rules", rules, ValidationRules),
+        window=window,
+        training=np.concatenate([split.train, split.validation]),
+        holdout=split.holdout,
+        nulls=nulls,
+    )
+    facts = dictionary(dataset.schema, rows, nulls)
+    page = validation_page(findings, facts, PageContext(task=task.name, created=now(), code=code))
+    report = DataReport(dataset=dataset.digest, findings=findings, dictionary=facts)
+    folder = f"reports/{dataset.digest}"
+    workspace.store.put(f"{folder}/validation.html", page.encode())
+    workspace.store.put(f"{folder}/validation.json", msgspec.json.encode(report, order="deterministic"))
+    progress(f"{len(findings.violations)} violations, {len(findings.notices)} notices", None)
+    return Validated(
+        evidence=DataEvidence(
+            dataset=dataset.digest,
+            rows=findings.rows,
+            violations=len(findings.violations),
+            notices=len(findings.notices),
+        ),
+        findings=findings,
+        page=page,
+        place=workspace.store.uri(f"{folder}/validation.html"),
+    )

@@ -1,0 +1,83 @@
+"""Standing: who is champion after a row of ledger entries, and whether the entries follow from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from noria.stores.ledger_entry import Entry, Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    bundle: str
+    since: datetime
+    entry: str  # the digest of the entry that made it champion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """`line`: the champions one above the other, the present one last; a rollback to one below takes off those above.
+
+    `last` is the last entry that changed the champion, and `basis` its digest.
+    """
+
+    line: tuple[str, ...] = ()
+    ever: frozenset[str] = frozenset()
+    last: Entry | None = None
+    basis: str = ""
+
+    @property
+    def bundle(self) -> str:
+        """The present champion's digest, "" if there is none."""
+        return self.line[-1] if self.line else ""
+
+    @property
+    def previous(self) -> str:
+        """What a rollback leads to, "" if there is nothing."""
+        return self.line[-2] if len(self.line) > 1 else ""
+
+    @property
+    def champion(self) -> Champion | None:
+        if self.last is None:
+            return None
+        return Champion(bundle=self.last.bundle, since=self.last.time, entry=self.basis)
+
+    def after(self, entry: Entry) -> Standing:
+        """The standing once the entry is there."""
+        if not entry.changes_champion:
+            return self
+        below = self.line
+        if entry.kind == "rolled-back" and entry.bundle in self.line[:-1]:
+            below = self.line[: self.line.index(entry.bundle)]
+        line = (*below, entry.bundle)
+        return Standing(line=line, ever=self.ever | {entry.bundle}, last=entry, basis=entry.digest)
+
+
+def standing_after(entries: Iterable[Entry]) -> Standing:
+    """The standing after the entries, which begin with the first."""
+    standing = Standing()
+    for entry in entries:
+        standing = standing.after(entry)
+    return standing
+
+
+def check_order(key: str, entry: Entry, before: Entry | None, standing: Standing) -> tuple[Problem, ...]:
+    """What in the entry contradicts those before it, although somebody trusted signed it."""
+    problems = []
+
+    def expect(what: str, found: object, expected: object, *, right: bool) -> None:
+        if not right:
+            text = f"{what} {found or 'none'}"
+            problems.append(Problem(entry=key, kind="inconsistent", found=text, expected=str(expected or "none")))
+
+    if before is not None:
+        expect("the time", entry.time, f"{before.time} or later", right=entry.time >= before.time)
+    if entry.changes_champion:
+        expect("the basis", entry.basis, standing.basis, right=entry.basis == standing.basis)
+        expect("the replaced champion", entry.champion, standing.bundle, right=entry.champion == standing.bundle)
+        expect("passed", entry.passed, "true", right=entry.passed)
+    if entry.kind == "rolled-back":
+        expect("a rollback to", entry.bundle, "a former champion", right=entry.bundle in standing.ever)
+    return tuple(problems)

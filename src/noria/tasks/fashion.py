@@ -1,0 +1,204 @@
+"""Fashion: which of ten garments does a picture show? Fashion-MNIST, replayed as a stream of days.
+
+The 70,000 pictures have no time of their own. The task gives them one: 1,000 a day from 1 September 2017, the 60,000
+training pictures first, so that the last ten of the seventy days are the official test set. The times are made, the
+pictures and labels are not. Source: H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noria.errors import SourceError
+from noria.ml.baselines import fit_nearest_mean
+from noria.ml.dataset import table_of
+from noria.schema import Column, Schema
+from noria.task import Rows, Rule, Value, Window
+from noria.tasks import idx
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+
+FIRST_DAY = datetime(2017, 9, 1, tzinfo=UTC)
+ITEMS_A_DAY = 1000
+CHUNK = 8192
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+
+# The sha256 of each file unpacked: packers differ, the data do not.
+PARTS = (
+    ("train", 60_000, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+     "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+    ("t10k", 10_000, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+     "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+)  # fmt: skip
+
+
+class Fashion:
+    name = "fashion"
+    classes = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+    costs = tuple(tuple(float(truth != decision) for decision in range(10)) for truth in range(10))
+    schema = Schema(
+        columns=(
+            Column(name="id", type="string", role="id", description="part of the data set and place in it"),
+            Column(name="time", type="timestamp", role="time", unit="UTC", description="made: 1,000 pictures a day"),
+            Column(
+                name="image",
+                type="uint8",
+                role="feature",
+                shape=(28, 28),
+                unit="grey level",
+                minimum=0,
+                maximum=255,
+                description="white garment on black",
+            ),
+            Column(name="label", type="int64", role="label", unit="class", minimum=0, maximum=9, description="garment"),
+        )
+    )
+    defaults: Mapping[str, Value] = {
+        "start": "2017-09-01",
+        "end": "2017-11-10",
+        "validation_days": 6,
+        "holdout_days": 10,
+        "epochs": 12,
+        "batch_size": 256,
+        "learning_rate": 0.01,
+        "patience": 4,
+    }
+
+    def find_source(self, folder: Path) -> Path | None:
+        places = (DEBIAN_FOLDER, folder / "FashionMNIST" / "raw")
+        return next((place for place in places if all(_files(place, part) for part, *_ in PARTS)), None)
+
+    def fetch_source(self, folder: Path) -> Path:
+        from noria.tasks.vision import ensure_torchvision
+
+        try:
+            ensure_torchvision().datasets.FashionMNIST(str(folder), download=True)
+        except (OSError, RuntimeError) as error:
+            raise SourceError(
+                f"Fashion-MNIST could not be downloaded ({error}): install the Debian package dataset-fashion-mnist "
+                "(apt-get install dataset-fashion-mnist), or set NORIA_SOURCE_FASHION to a folder with the four files"
+            ) from error
+        return folder / "FashionMNIST" / "raw"
+
+    def fingerprint(self, source: Path | None) -> str:
+        digest = hashlib.sha256()
+        for path in _all_files(source):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def read(self, source: Path | None, window: Window) -> Iterator[pa.Table]:
+        """Yield the window's pictures in order, after every file has been checked whole."""
+        _all_files(source)
+        parts = [(part, *_read_part(source, part, size, images, labels)) for part, size, images, labels in PARTS]
+        offset = 0
+        for part, images, labels in parts:
+            times = _times(offset, len(labels))
+            inside = np.flatnonzero((times >= _instant(window.start)) & (times < _instant(window.end)))
+            for at in range(0, len(inside), CHUNK):
+                rows = inside[at : at + CHUNK]
+                yield table_of(
+                    self.schema,
+                    {
+                        "id": np.array([f"{part}-{row:05d}" for row in rows], object),
+                        "time": times[rows],
+                        "image": images[rows],
+                        "label": labels[rows].astype(np.int64),
+                    },
+                )
+            offset += len(labels)
+
+    def read_item(self, path: Path) -> Rows:
+        """Read a picture file as one garment: grey, 28 × 28, white on black as in the data set."""
+        from PIL import Image, UnidentifiedImageError
+
+        try:
+            with Image.open(path) as picture:
+                small = picture.convert("L").resize((28, 28), Image.Resampling.BILINEAR)
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise SourceError(f"{path} cannot be read as a picture ({error}): give a PNG or JPEG file") from error
+        return {"image": np.asarray(small, np.uint8)[None]}
+
+    def build_network(self, options: Mapping[str, Value]) -> torch.nn.Module:
+        from noria.tasks.fashion_network import build
+
+        return build(options)
+
+    def augment(self, features: tuple[torch.Tensor, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        from noria.tasks.fashion_network import augment
+
+        return augment(features, generator)
+
+    def fit_rule(self, features: Rows, labels: NDArray[np.int64]) -> Rule:
+        """The nearest class mean, in grey levels."""
+        flat = features["image"].reshape(len(labels), -1).astype(np.float32)
+        nearest = fit_nearest_mean(flat, labels, len(self.classes))
+        return lambda rows: nearest(rows["image"].reshape(len(rows["image"]), -1).astype(np.float32))
+
+    def slices(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:
+        """Kinds of garment, and pictures that are hard for their light."""
+        labels, light = rows["label"], rows["image"].mean(axis=(1, 2))
+        return {
+            "tops": np.isin(labels, (0, 2, 3, 4, 6)),
+            "shoes": np.isin(labels, (5, 7, 9)),
+            "trousers and bags": np.isin(labels, (1, 8)),
+            "dark pictures": light < 40,
+            "bright pictures": light > 110,
+        }
+
+
+def _files(folder: Path, part: str) -> tuple[Path, Path] | None:
+    """The image and the label file of a part, packed or not; None where one is missing."""
+    found = []
+    for kind in ("images-idx3", "labels-idx1"):
+        path = folder / f"{part}-{kind}-ubyte"
+        packed = path.with_name(path.name + ".gz")
+        if not path.exists() and not packed.exists():
+            return None
+        found.append(path if path.exists() else packed)
+    return found[0], found[1]
+
+
+def _all_files(source: Path | None) -> list[Path]:
+    folder = source or DEBIAN_FOLDER
+    found = [_files(folder, part) for part, *_ in PARTS]
+    missing = [part for (part, *_), files in zip(PARTS, found, strict=True) if files is None]
+    if missing:
+        raise SourceError(
+            f"{folder} lacks the idx files of {', '.join(missing)} (images-idx3 and labels-idx1, .gz or not): "
+            "install the Debian package dataset-fashion-mnist, or set NORIA_SOURCE_FASHION to a folder with all four"
+        )
+    return [path for files in found if files for path in files]
+
+
+def _read_part(
+    source: Path | None, part: str, size: int, images_sha256: str, labels_sha256: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    files = _files(source or DEBIAN_FOLDER, part)
+    if files is None:
+        raise SourceError(
+            f"the files of {part} vanished from {source or DEBIAN_FOLDER} while they were read: run again"
+        )
+    images, labels = files
+    return (
+        idx.parse(images, idx.read_bytes(images), (size, 28, 28), images_sha256),
+        idx.parse(labels, idx.read_bytes(labels), (size,), labels_sha256),
+    )
+
+
+def _instant(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def _times(offset: int, size: int) -> NDArray[np.datetime64]:
+    """The made event times of `size` items from place `offset` of the replay on."""
+    step = timedelta(days=1) / ITEMS_A_DAY
+    return _instant(FIRST_DAY) + np.arange(offset, offset + size) * np.timedelta64(step)
