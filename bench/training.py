@@ -192,7 +192,7 @@ def summary(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "minimum": min(values), "maximum": max(values)}
 
 
-def measure(quick: bool) -> dict[str, Any]:  # noqa: FBT001
+def measure(quick: bool) -> dict[str, Any]:
     """Measure both figures; `quick` looks at a few thousand pictures, to see that the programs still work."""
     training, test = read_part("train"), read_part("t10k")
     speed = measure_speed(training.part(0, 3_000 if quick else 11_000), test, rounds=1 if quick else 5)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from noria.errors import NoriaError
 
-CACHE_HIT = re.compile(r"Task \S*?'([a-z0-9-]+)'\S* cache hit")
+CACHE_HIT = re.compile(r"Task \S*?'?([a-z0-9-]+)'?\S* cache hit")
 
 
 class Lines(io.TextIOBase):
@@ -47,7 +48,7 @@ def run(compiled: Path, arguments: Mapping[str, Any], *, home: Path, listen: Cal
     """
     from kfp import components, local
 
-    with warnings.catch_warnings(), contextlib.redirect_stdout(Lines(listen)):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(Lines(listen)), _hear_logs(listen):
         warnings.simplefilter("ignore")  # kfp's own, about its coming releases
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
@@ -68,3 +69,26 @@ def run(compiled: Path, arguments: Mapping[str, Any], *, home: Path, listen: Cal
             )
             raise NoriaError(f"{what}. Look at the log, and run again: finished steps are not repeated") from error
     return Path(next(iter(task.outputs.values())).path)
+
+
+class _Hearing(logging.Handler):
+    def __init__(self, listen: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._listen = listen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._listen(record.getMessage())
+
+
+@contextlib.contextmanager
+def _hear_logs(listen: Callable[[str], None]) -> Iterator[None]:
+    """Hear kfp.local's log between the steps, too, where it says what it takes from the cache."""
+    root, handler = logging.getLogger(), _Hearing(listen)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)

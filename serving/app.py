@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -120,6 +121,9 @@ class App:
         except ServingError as error:
             log.warning("%s: %s", endpoint, error)
             return endpoint, _refuse(503, str(error))
+        except asyncio.CancelledError:
+            # The server cancels what outlasts its grace; the client is told, instead of being cut off.
+            return endpoint, _refuse(503, "the server stops: ask again, another one answers", {"retry-after": "1"})
         except Exception:  # the outermost door: a fault of ours must not take the connection along
             log.exception("fault while answering %s", endpoint)
             return endpoint, _refuse(500, "a fault in the predictor: its log says where; report it with that log")

@@ -76,6 +76,8 @@ async def run_server(app: App, slot: Slot, options: Options, listener: socket.so
     server = Server(config, announce=lambda: _announce(slot, listener.getsockname()[1]))
     stopping = asyncio.create_task(_drain(server, stop, slot, options.drain_seconds))
     await server.serve(sockets=[listener])
+    if unanswered := server.server_state.tasks:
+        await asyncio.wait(unanswered, timeout=1)  # they were cancelled, and say so to their clients
     stopping.cancel()
     slot.close()
 

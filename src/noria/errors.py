@@ -7,7 +7,7 @@
     │   └── ValidationError         the data break the schema; the report says which rows
     ├── BundleError                 a bundle is torn, altered, unsigned, or does not fit
     ├── TrainingError               training cannot start or ended without a usable model
-    ├── EvidenceError               evidence is missing or belongs to another digest
+    ├── EvidenceError               exit code 3: evidence is missing, unusable, or belongs to another digest
     ├── StoreError                  the object store cannot be read or written
     │   ├── ObjectExistsError       an object that is written once is already there
     │   └── ObjectMissingError      an object is not there
@@ -49,7 +49,7 @@ class TrainingError(NoriaError):
 
 
 class EvidenceError(NoriaError):
-    pass
+    exit_code = 3  # nothing goes up on it: it ends as a gate's refusal does
 
 
 class StoreError(NoriaError):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def start(
 @contextmanager
 def predictor(arguments: Sequence[object], home: Path) -> Iterator[Predictor]:
     """Start the predictor, wait until it is ready, and end it with the block."""
-    log = home / "serving.log"
+    log = home / f"serving-{uuid.uuid4().hex}.log"
     process = start(arguments, home, log)
     assert process.stdin is not None
     assert process.stdout is not None

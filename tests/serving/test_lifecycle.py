@@ -67,7 +67,7 @@ def test_a_draining_server_is_not_ready_but_still_answers(one_bundle: Path, home
         running.process.kill()
 
 
-def test_a_request_that_outlasts_the_grace_does_not_keep_the_process_alive(slow_bundle: Path, home: Path):
+def test_a_request_that_outlasts_the_grace_is_told_and_does_not_keep_the_process_alive(slow_bundle: Path, home: Path):
     with predictor(["--bundle", slow_bundle, "--grace-seconds", "1"], home) as running:
         body = json.dumps(slow_rows(10**9)).encode()
         with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as client:
@@ -75,7 +75,11 @@ def test_a_request_that_outlasts_the_grace_does_not_keep_the_process_alive(slow_
             client.sendall(head.encode() + body)
             wait_until(lambda: in_flight(running) == 1, "the request is in flight")
             running.terminate()
+            answer = client.makefile("rb").read()
             assert running.process.wait(PATIENCE) == 0
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"the server stops" in answer
+        assert "Traceback" not in running.log.read_text()
 
 
 def test_health_answers_while_the_model_computes(slow_bundle: Path, home: Path):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from noria.errors import ObjectMissingError
+from noria.errors import ObjectMissingError, StoreError
 from noria.stores.folder import FolderStore
 
 
@@ -53,3 +54,20 @@ def test_an_object_where_a_folder_is_asked_for_is_no_folder(tmp_path: Path) -> N
         store.fetch_folder("x/file", tmp_path / "got")
     with pytest.raises(ObjectMissingError):
         store.get("x")
+
+
+def test_a_folder_that_changes_while_it_is_copied_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "a").write_bytes(b"one")
+    copy = shutil.copyfile
+
+    def copy_late(source: Path, target: Path) -> None:
+        source.write_bytes(b"two")
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copy_late)
+    store = FolderStore(tmp_path / "objects")
+    with pytest.raises(StoreError, match=r"changed while it was copied.*run again"):
+        store.put_folder("x", made)
+    assert not store.exists("x")

@@ -84,7 +84,9 @@ def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_json: 
         try:
             seconds, decision, promoted = _execute(prepared, console, log)
         except (NoriaError, OSError) as error:
-            _record(prepared, started, time.monotonic() - clock, log, Ended(outcome="failed", reason=str(error)))
+            refused = isinstance(error, NoriaError) and error.exit_code == REFUSED
+            ended = Ended(outcome="refused" if refused else "failed", reason=str(error))
+            _record(prepared, started, time.monotonic() - clock, log, ended)
             raise
         except KeyboardInterrupt:
             _record(prepared, started, time.monotonic() - clock, log, Ended(outcome="failed", reason="interrupted"))

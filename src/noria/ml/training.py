@@ -21,8 +21,9 @@ class TrainingParameters:
 
     `learning_rate` is the peak of the cycle and `batch_size` the least number of rows in a step. Training stops when
     `patience` epochs in a row have not lowered the log loss on the validation rows. `threads` is part of the recipe:
-    another number of threads adds floats in another order and gives other last bits. `precision` "auto" is bfloat16
-    for a network with convolutions on a processor that computes in it, and float32 otherwise.
+    another number of threads adds floats in another order and gives other last bits. `label_smoothing` makes a network
+    less sure than it should be, which the temperature that is fitted afterwards takes back. `precision` "auto" is
+    bfloat16 for a network with convolutions on a processor that computes in it, and float32 otherwise.
     """
 
     seed: int
@@ -32,8 +33,8 @@ class TrainingParameters:
     patience: int
     threads: int
     network: Mapping[str, Value]
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.0
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
 
     def __post_init__(self) -> None:

@@ -104,7 +104,7 @@ class FolderStore:
             _copy(source, folder, folder.parent)
 
     def uri(self, key: str) -> str:
-        return self._path(key).as_uri()
+        return str(self._path(key))
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
