@@ -19,7 +19,7 @@ else
 TORCH_FLAG := --torch-backend $(TORCH)
 endif
 
-.PHONY: help setup data run plan test check fmt lock bench clean
+.PHONY: help setup data run plan test check fmt compile lock bench clean
 
 help:  ## Show this list
 	@echo "Noria: new data turns the wheel; a model goes up only when the gates say that it is not worse."; echo
@@ -62,6 +62,9 @@ check: setup  ## Lint, types, import contracts
 fmt: setup  ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+compile: setup  ## Compile the pipeline again after a change of components or pipelines
+	@$(BIN)/python -W ignore -m pipelines.compiling
 
 lock: setup  ## Pin the dependencies of each role again
 	@for role in serving steps dev; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links --no-annotate \

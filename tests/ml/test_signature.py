@@ -256,3 +256,16 @@ def test_a_key_that_cannot_sign_is_refused_with_what_was_expected(tmp_path: Path
 def test_verifying_loads_no_signing_library() -> None:
     code = "import sys, noria.ml.bundle; print({'model_signing', 'sigstore', 'torch', 'pandas'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_the_same_files_get_the_same_signature_each_time(tmp_path: Path, keys: Path) -> None:
+    signer = make_key(keys)
+    written = []
+    for name in ("first", "second"):
+        folder = tmp_path / name / "bundle"  # model-signing writes the folder's own name into what it signs
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(b"weights")
+        signer.sign_folder(folder)
+        verify_theirs(folder, next((keys / "trusted").iterdir()))
+        written.append((folder / "signature.json").read_bytes())
+    assert written[0] == written[1]

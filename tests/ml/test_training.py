@@ -63,13 +63,20 @@ def weights(trained):
     return {name: tensor.numpy().tobytes() for name, tensor in trained.network.state_dict().items()}
 
 
+def validation_loss(trained):
+    logits = compute_logits(trained.network, read_features(Circles.schema, VALIDATION))
+    return cross_entropy(torch.from_numpy(logits), torch.from_numpy(VALIDATION["label"])).item()
+
+
 def test_the_network_of_the_best_epoch_comes_back_in_eval_mode():
     trained = train_circles(epochs=12, patience=12)
     assert trained.best.validation_accuracy > 0.9
     assert not trained.network.training
-    logits = compute_logits(trained.network, read_features(Circles.schema, VALIDATION))
-    loss = cross_entropy(torch.from_numpy(logits), torch.from_numpy(VALIDATION["label"])).item()
-    assert loss == trained.best.validation_loss == min(result.validation_loss for result in trained.history)
+    assert (
+        validation_loss(trained)
+        == trained.best.validation_loss
+        == min(result.validation_loss for result in trained.history)
+    )
 
 
 def test_equal_seeds_give_equal_bits_and_other_seeds_others():
@@ -156,11 +163,21 @@ def test_a_finished_training_is_not_trained_again():
     assert weights(again) == weights(first)
 
 
-def test_training_stops_when_patience_ends():
-    noise = {**make_rows(200, 5), "label": np.random.default_rng(5).integers(0, 2, 200)}
-    trained = train_circles(training=noise, epochs=60, patience=2)
-    assert trained.epochs_run < 60
-    assert trained.epochs_run == trained.best.epoch + 2
+NOISE = {**make_rows(200, 5), "label": np.random.default_rng(5).integers(0, 2, 200)}
+
+
+def test_training_stops_when_patience_ends_and_gives_back_the_best_epoch():
+    trained = train_circles(training=NOISE, epochs=60, patience=2)
+    assert trained.best.epoch + 2 == trained.epochs_run < 60
+    assert validation_loss(trained) == trained.best.validation_loss
+
+
+def test_the_best_epoch_outlives_an_interruption():
+    checkpoints, noisy = MemoryCheckpoints(), {"training": NOISE, "epochs": 60, "patience": 2}
+    expected = train_circles(**noisy)
+    with pytest.raises(InterruptionError):
+        train_circles(checkpoints, interrupt(f"epoch {expected.best.epoch + 2}/60"), **noisy)
+    assert weights(train_circles(checkpoints, **noisy)) == weights(expected)
 
 
 def test_progress_rises_from_nothing_to_all_with_several_messages_an_epoch():

@@ -22,14 +22,14 @@ class Doubler:
         self.gate = threading.Event()
         self.started = threading.Event()
         self.batches: list[list[float]] = []
-        self.threads: set[str] = set()
+        self.threads: set[threading.Thread] = set()
 
     def __call__(self, features: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         self.started.set()
         assert self.gate.wait(PATIENCE)
         values = features["x"]
         self.batches.append(values.tolist())
-        self.threads.add(threading.current_thread().name)
+        self.threads.add(threading.current_thread())
         if 13 in values:
             raise ServingError("unlucky")
         return np.stack([values, values * 2], axis=1)
@@ -78,7 +78,7 @@ def test_what_waits_while_a_batch_runs_goes_next_together_and_each_gets_its_own_
 
     model = run(test)
     assert model.batches == [[1], [2, 3, 4, 5, 6, 7]]
-    assert threading.current_thread().name not in model.threads
+    assert threading.current_thread() not in model.threads
     assert len(model.threads) == 1
 
 
@@ -139,7 +139,7 @@ def test_a_closed_batcher_answers_what_waits_and_lets_its_thread_go():
         batcher.close()
         model.gate.set()
         await asyncio.gather(first, second)
-        thread = next(each for each in threading.enumerate() if each.name in model.threads)
+        (thread,) = model.threads
         await asyncio.to_thread(thread.join, PATIENCE)
         assert not thread.is_alive()
 

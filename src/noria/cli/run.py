@@ -16,6 +16,7 @@ from typing import TextIO
 import msgspec
 from rich.console import Console
 
+from noria.cli import output
 from noria.cli.display import Display
 from noria.cli.preparing import Prepared, prepare
 from noria.cli.summary import Told, show_summary, tell_json
@@ -73,9 +74,7 @@ class Listener:
 
 def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_json: bool) -> int:
     """Run the pipeline and tell what came of it; returns the exit code: 0 promoted or unchanged, 3 refused."""
-    console = Console(
-        file=sys.stderr if as_json else sys.stdout, highlight=False
-    )  # kfp replaces sys.stdout while it runs
+    console = output.console(sys.stderr if as_json else sys.stdout)  # bound now: kfp.local replaces sys.stdout
     prepared = prepare(task, environment, pairs)
     started, clock = now(), time.monotonic()
     home = prepared.workspace.settings.home

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from noria.cli.asking import Asked, ask_champion
+from noria.cli.output import make_table
 from noria.cli.preparing import Prepared
 from noria.errors import EvidenceError
 from noria.ml.scores import Evaluation, Interval, Scores
@@ -80,9 +81,7 @@ def tell_json(told: Told) -> str:
 
 def _figures(evaluation: Evaluation) -> Table:
     title = f"{evaluation.rows:,} held-out rows, {evaluation.confidence:.0%} intervals"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2), header_style="dim")
-    for heading in ("", "accuracy", "log loss", "ECE"):
-        table.add_column(heading, justify="left" if not heading else "right")
+    table = make_table(title, ["", "accuracy", "log loss", "ECE"])
     for name in NAMES:
         if scores := evaluation.scores.get(name):
             style = "bold" if name == "candidate" else ""
@@ -99,16 +98,12 @@ def _interval(value: Interval) -> str:
 
 
 def _gates(decision: Decision) -> Table:
-    table = Table(
-        title="\nGates", title_justify="left", title_style="bold", box=None, padding=(0, 2), header_style="dim"
-    )
-    table.add_column("")
-    table.add_column("gate", no_wrap=True)
-    table.add_column("figure", overflow="fold")
-    table.add_column("limit", overflow="fold")
+    table = make_table("\nGates", ["", "gate", "figure", "limit"], padding=1)
+    for column in table.columns[:3]:
+        column.no_wrap = True
     for gate in decision.verdict.gates:
-        mark = Text("✓ pass", "green") if gate.passed else Text("✗ fail", "bold red")
-        table.add_row(mark, gate.name, gate.figure, gate.limit)
+        mark = Text("✓", "green") if gate.passed else Text("✗", "bold red")
+        table.add_row(mark, gate.name, gate.figure, gate.limit, style="" if gate.passed else "red")
     return table
 
 
@@ -127,6 +122,7 @@ def _verdict(told: Told) -> Text:
 
 def _prediction(asked: Asked) -> Text:
     return Text.assemble(
-        f"  Answer   row {asked.row} is ", (asked.decision, "bold"), f" with probability {asked.probability:.3f} "
-        f"(truth: {asked.truth}), from the real server in {asked.milliseconds:.1f} ms, id {asked.id[:8]}",
-    )  # fmt: skip
+        f"  Answer   row {asked.row}: ",
+        (asked.decision, "bold"),
+        f", probability {asked.probability:.3f} (truth: {asked.truth}), served in {asked.milliseconds:.1f} ms",
+    )

@@ -32,6 +32,7 @@ class ColumnFacts:
     description: str
     role: Role
     personal: PersonalClass
+    owner: str
     rows: int
     null_share: float
     maximum_null_share: float
@@ -62,6 +63,7 @@ def _describe(column: Column, values: NDArray[Any], stated: Mask | None) -> Colu
         description=column.description,
         role=column.role,
         personal=column.personal,
+        owner=column.owner,
         rows=len(values),
         null_share=float(missing.mean()) if len(values) else 0.0,
         maximum_null_share=column.maximum_null_share,

@@ -14,6 +14,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,7 +32,6 @@ class Signer:
     """The one who vouches: an elliptic-curve key (P-256) in a PEM file without a password."""
 
     def __init__(self, private_key_path: Path) -> None:
-
         self._path = private_key_path
         expected = "expected an elliptic-curve (P-256) private key in PEM without a password"
         try:
@@ -50,8 +50,13 @@ class Signer:
         self.key_id = hashlib.sha256(self.public_pem).hexdigest()
 
     def sign(self, payload_type: str, payload: bytes) -> str:
-        """Sign the payload as a thing of the type; base64 of an ECDSA signature in DER."""
-        signature = self._key.sign(pre_authentication(payload_type, payload), ec.ECDSA(hashes.SHA256()))
+        """Sign the payload as a thing of the type; base64 of an ECDSA signature in DER.
+
+        The signature is deterministic (RFC 6979): a step that was killed and runs again writes the same bytes, and so
+        finds what it had published already.
+        """
+        algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+        signature = self._key.sign(pre_authentication(payload_type, payload), algorithm)
         return base64.b64encode(signature).decode("ascii")
 
     def sign_folder(self, folder: Path) -> None:
@@ -62,6 +67,14 @@ class Signer:
         hashing = model_signing.hashing.Config().set_ignored_paths(paths=[SIGNATURE_FILE], ignore_git_paths=False)
         signing = model_signing.signing.Config().use_elliptic_key_signer(private_key=self._path)
         signing.set_hashing_config(hashing).sign(folder, folder / SIGNATURE_FILE)
+        self._sign_again(folder / SIGNATURE_FILE)
+
+    def _sign_again(self, path: Path) -> None:
+        """Put the deterministic signature in the place of model-signing's own, which takes a new nonce each time."""
+        found = msgspec.json.decode(path.read_bytes())
+        envelope = found["dsseEnvelope"]
+        envelope["signatures"][0]["sig"] = self.sign(envelope["payloadType"], base64.b64decode(envelope["payload"]))
+        path.write_bytes(msgspec.json.encode(found, order="deterministic"))
 
 
 class TrustedKeys:

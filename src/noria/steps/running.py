@@ -47,7 +47,7 @@ class Run:
 def running(step: str) -> Iterator[Run]:
     """Run a step's body: announce it, and tell its failure in one line before the traceback goes to the log."""
     _end_with_reader()
-    # Compute threads that wait by spinning slow down whatever else runs here, and so themselves; it is read when torch loads.
+    # Compute threads that spin while they wait slow down all that runs here, themselves too; torch reads it at import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     start = time.monotonic()
     _tell(STARTED, Event(step=step))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from noria.errors import EvidenceError, ObjectExistsError, ObjectMissingError, TrainingError
+from noria.errors import EvidenceError, ObjectMissingError, TrainingError
 from noria.gates.evidence import DataEvidence
 from noria.ml.bundle import Bundle, Calibration, Facts, write_bundle
 from noria.ml.content import hash_rows, leaked_rows
@@ -76,10 +75,7 @@ def train(
     progress("exporting to ONNX", None)
     with workspace.scratch() as folder:
         made = _write(workspace, folder / "bundle", task, dataset, (rows, kept, chosen), trained, recipe, code)
-        # A run that was killed may have published it: the same digest under another signature, and no two signatures
-        # are alike. What is there is verified below.
-        with suppress(ObjectExistsError):
-            workspace.store.put_folder(f"bundles/{made}", folder / "bundle")
+        workspace.store.put_folder(f"bundles/{made}", folder / "bundle")
     workspace.store.delete(checkpoints.key)
     return workspace.fetch_bundle(made), workspace.store.uri(f"bundles/{made}")
 

@@ -45,7 +45,7 @@ def parse(path: Path, data: bytes, shape: tuple[int, ...], sha256: str | None = 
         )
     start = 4 + 4 * len(shape)
     if len(data) < start:
-        raise SourceError(f"{path} ends within its header ({len(data)} bytes): it is truncated; bring it again")
+        raise SourceError(f"{path} ends within its header ({len(data)} bytes): it is torn; bring it again")
     found = struct.unpack(f">{len(shape)}I", data[4:start])
     if found != shape:
         raise SourceError(f"{path} says it holds {_by(found)}, expected {_by(shape)}: it is another file")
@@ -55,7 +55,7 @@ def parse(path: Path, data: bytes, shape: tuple[int, ...], sha256: str | None = 
     digest = hashlib.sha256(data).hexdigest()
     if sha256 is not None and digest != sha256:
         raise SourceError(
-            f"{path} has sha256 {digest[:12]}… unpacked, expected {sha256[:12]}…: its bytes were altered; bring it again"
+            f"{path} has sha256 {digest[:12]}… unpacked, expected {sha256[:12]}…: it was altered; bring it again"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
