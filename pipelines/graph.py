@@ -94,11 +94,15 @@ def _ordered(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 def _unheeded(steps: tuple[Step, ...], platforms: dict[str, Any]) -> Iterator[str]:
     limited = [step.name for step in steps if step.cpu or step.memory]
     if limited:
-        yield f"CPU and memory limits ({', '.join(limited)})"
+        yield f"CPU and memory limits ({_which(limited, steps)})"
     settings: dict[str, list[str]] = {}
     for platform in platforms.values():
         for label, executor in platform.get("deploymentSpec", {}).get("executors", {}).items():
             for setting in executor:
                 settings.setdefault(setting, []).append(label.removeprefix("exec-"))
     for setting, names in sorted(settings.items()):
-        yield f"{setting} ({', '.join(sorted(names))})"
+        yield f"{setting} ({_which(names, steps)})"
+
+
+def _which(names: list[str], steps: tuple[Step, ...]) -> str:
+    return "every step" if set(names) == {step.name for step in steps} else ", ".join(sorted(names))

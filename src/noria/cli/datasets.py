@@ -42,7 +42,7 @@ def show_dataset(start: str, *, as_json: bool) -> None:
         print_json(report)
         return
     headings = ["column", "type", "role", "unit", "owner", "personal", "missing", "declared", "observed"]
-    table = make_table(f"Dataset {matching[0][:12]}", headings)
+    table = make_table(f"Dataset {matching[0][:12]}", headings, padding=1)
     for column in report.dictionary:
         shape = f" {list(column.shape)}" if column.shape else ""
         table.add_row(
@@ -62,7 +62,12 @@ def show_dataset(start: str, *, as_json: bool) -> None:
 
 
 def _bounds(low: float | str | None, high: float | str | None) -> str:
-    return "" if low is None and high is None else f"{'' if low is None else low} to {'' if high is None else high}"
+    return "" if low is None and high is None else f"{_value(low)} to {_value(high)}"
+
+
+def _value(value: float | str | None) -> str:
+    """A bound in few characters: a number as it is, a moment to the day."""
+    return "" if value is None else value[:10] if isinstance(value, str) else f"{value:g}"
 
 
 def fetch_source(name: str) -> None:

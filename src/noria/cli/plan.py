@@ -39,7 +39,10 @@ def show_plan(task: str, environment: str, pairs: Sequence[str], *, as_json: boo
     table = make_table("\nParameters", ["name", "value"])
     for name, value in arguments.items():
         table.add_row(
-            name, ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)
+            name,
+            ", ".join(f"{key} {item:g}" if isinstance(item, float) else f"{key} {item}" for key, item in value.items())
+            if isinstance(value, dict)
+            else str(value),
         )
     screen.print(table)
 

@@ -47,8 +47,21 @@ class Fashion:
     costs = tuple(tuple(float(truth != decision) for decision in range(10)) for truth in range(10))
     schema = Schema(
         columns=(
-            Column(name="id", type="string", role="id", description="part of the data set and place in it"),
-            Column(name="time", type="timestamp", role="time", unit="UTC", description="made: 1,000 pictures a day"),
+            Column(
+                name="id",
+                type="string",
+                role="id",
+                description="part of the data set and place in it",
+                owner="Zalando Research",
+            ),
+            Column(
+                name="time",
+                type="timestamp",
+                role="time",
+                unit="UTC",
+                description="made: 1,000 pictures a day",
+                owner="Noria",
+            ),
             Column(
                 name="image",
                 type="uint8",
@@ -58,8 +71,18 @@ class Fashion:
                 minimum=0,
                 maximum=255,
                 description="white garment on black",
+                owner="Zalando Research",
             ),
-            Column(name="label", type="int64", role="label", unit="class", minimum=0, maximum=9, description="garment"),
+            Column(
+                name="label",
+                type="int64",
+                role="label",
+                unit="class",
+                minimum=0,
+                maximum=9,
+                description="garment",
+                owner="Zalando Research",
+            ),
         )
     )
     defaults: Mapping[str, Value] = {

@@ -44,8 +44,8 @@ class Wine:
             "age": random.integers(0, 61, rows),
             "acids": random.uniform(0, 10, (rows, 4)).astype(np.float32),
         }
-        quality = made["alcohol"] / 4 - np.abs(made["sulphur"] - 150) / 100 + made["age"] / 30 - made["acids"][:, 0] / 8
-        made["grade"] = np.digitize(quality + random.normal(0, 0.03, rows), (1.5, 3.0))
+        quality = made["alcohol"] / 2 - np.abs(made["sulphur"] - 150) / 100 + made["age"] / 30 - made["acids"][:, 0] / 8
+        made["grade"] = np.digitize(quality + random.normal(0, 0.03, rows), (4.5, 6.0))
         start, end = (np.datetime64(at.replace(tzinfo=None), "us") for at in (window.start, window.end))
         inside = (made["time"] >= start) & (made["time"] < end)
         yield table_of(self.schema, {name: values[inside] for name, values in made.items()})
