@@ -13,11 +13,13 @@ from typing import Any
 
 from noria.errors import NoriaError
 
-CACHE_HIT = re.compile(r"Task \S*?'?([a-z0-9-]+)'?\S* cache hit")
+CACHE_HIT = re.compile(r"Task '?([a-z0-9-]+)'? cache hit")
+FAILED_STEP = re.compile(r"Inner task failed: '([^']+)'")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Lines(io.TextIOBase):
-    """A stream that hands on whole lines."""
+    """A stream that hands on whole lines, without kfp's colours."""
 
     def __init__(self, listen: Callable[[str], None]) -> None:
         self._listen = listen
@@ -29,7 +31,7 @@ class Lines(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._listen(line)
+            self._listen(COLOUR.sub("", line))
         return len(text)
 
 
@@ -61,7 +63,7 @@ def run(compiled: Path, arguments: Mapping[str, Any], *, home: Path, listen: Cal
         try:
             task = pipeline(**arguments)
         except RuntimeError as error:
-            found = re.search(r"Inner task failed: \S*?'([^']+)'", str(error))
+            found = FAILED_STEP.search(COLOUR.sub("", str(error)))
             what = (
                 f"step {found.group(1)} ended without a word: it was killed, or the machine ran out of memory"
                 if found
@@ -77,7 +79,7 @@ class _Hearing(logging.Handler):
         self._listen = listen
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._listen(record.getMessage())
+        self._listen(COLOUR.sub("", record.getMessage()))
 
 
 @contextlib.contextmanager

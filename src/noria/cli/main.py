@@ -18,9 +18,7 @@ app = typer.Typer(
     help="Keep a model fresh: new data turns the wheel; a model goes up when the gates say it is not worse.\n\n"
     "Exit codes: 0 done or promoted; 1 fault; 2 usage; 3 refused by a gate.",
 )
-releases_app = typer.Typer(
-    invoke_without_command=True, rich_markup_mode=None, help="List the release ledger, or verify it."
-)
+releases_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(releases_app, name="releases")
 
 TaskOption = Annotated[str, typer.Option("--task", help="The task's name.")]
