@@ -15,8 +15,8 @@ from bench.figure import Figure, divide, quantity, tell
 GOAL_MS = 150.0
 FEAST = Path(".bench/feast/bin/feast")
 HOW = (
-    "Wall time from the start of the process to its end, in turn, output into a pipe; the median of {starts} starts is a "
-    "round's figure. Two untimed starts each before, so that all bytecode is compiled and the files are in memory."
+    "Wall time from the start of the process to its end, in turn, output into a pipe; the median of {starts} starts is "
+    "a round's figure. Two untimed starts each before, so that all bytecode is compiled and the files are in memory."
 )
 
 

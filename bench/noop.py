@@ -1,7 +1,5 @@
 """No-op: a chain of steps that do nothing, so that only what runs them takes time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from kfp import dsl

@@ -12,9 +12,9 @@ from bench.room import Measurement
 
 HEAD = """# Results
 
-Written by `python -m bench` from [results.json](results.json); `make bench` measures all of it again. Ratios are between programs that
-ran in turn on one machine, and are what to look at; absolute times are for orientation. What stands here was measured;
-what was not measured is not here.
+Written by `python -m bench` from [results.json](results.json); `make bench` measures all of it again. Ratios are
+between programs that ran in turn on one machine, and are what to look at; absolute times are for orientation. What
+stands here was measured; what was not measured is not here.
 """
 QUICK = "\n**A quick run: it shows that the programs work. Its figures mean nothing.**\n"
 VERDICT = {True: "met", False: "**not met**", None: "not judged"}
@@ -56,7 +56,7 @@ def _with_unit(found: Quantity) -> str:
 def _section(figure: Figure, measurement: Measurement) -> Iterator[str]:
     yield f"\n## {figure.id} {figure.title}\n\n"
     if figure.goal:
-        yield f"Goal: {figure.goal}. {VERDICT[figure.met].capitalize() if figure.met is None else VERDICT[figure.met]}.\n\n"
+        yield f"Goal: {figure.goal} ({VERDICT[figure.met]}).\n\n"
     yield "| | unit | median | minimum | maximum |\n|---|---|---:|---:|---:|\n"
     for found in (*figure.ratios, *figure.quantities):
         name = f"**{found.name}**" if found in figure.ratios else found.name

@@ -23,7 +23,7 @@ def draw_figure(figure: Figure) -> Markup:
     scale = choose_scale(drawn, figure.mark)
     bottom = TOP + LINE * len(drawn)
     parts = [
-        element("style", Markup(STYLE)),  # noqa: S704 - a constant
+        element("style", Markup(STYLE)),
         element("rect", width=WIDTH, height=bottom + FOOT, class_="paper"),
         element("text", f"{figure.title}, {unit}", x=12, y=20),
         *(_tick(at, scale, bottom) for at in scale.ticks()),

@@ -1,4 +1,4 @@
-"""Room: run the programs one after the other, and keep what they found together with the conditions they found it in."""
+"""Room: run the programs one after the other, and keep what they found with the conditions they found it in."""
 
 from __future__ import annotations
 

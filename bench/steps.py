@@ -1,4 +1,4 @@
-"""P1: what a step on the laptop costs beyond its own work, through Noria's compiled file and through kfp.local itself."""
+"""P1: what a step on the laptop costs beyond its own work, by Noria's compiled file and by kfp.local itself."""
 
 from __future__ import annotations
 
@@ -8,38 +8,47 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from bench.figure import Figure, divide, quantity, tell
 
 GOAL = 1.2  # times kfp.local
 HOW = (
     "The same chain of {steps} steps that do nothing, run in turn by kfp.local itself (a call of the pipeline, as its "
-    "documents show: SubprocessRunner without a virtual environment) and by Noria (`pipelines.laptop.run` on the compiled "
-    "file, with its cache switched on and empty, and every line listened to). Each round is a fresh process. The clock starts after the "
-    "import of kfp and the compilation, and stops when the last step's answer has been read; it must be right. "
+    "documents show: SubprocessRunner without a virtual environment) and by Noria (`pipelines.laptop.run` on the "
+    "compiled file, its cache switched on and empty, every line listened to). Each round is a fresh process. The clock "
+    "starts after the import of kfp and the compilation, and stops when the last step's answer has been read; it must be right. "
     "Divided by the number of steps. One untimed start each before, so that all bytecode is compiled."
 )
 
 
-def run_with_kfp(pipeline: object, compiled: Path, home: Path) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """One pipeline, as an object and as the file it compiles to."""
+
+    pipeline: Any
+    compiled: Path
+
+
+def run_with_kfp(chain: Chain, home: Path) -> Path:
     """As the documents of kfp.local show it."""
     from kfp import local
 
-    assert callable(pipeline)
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "pipeline"))
-    return Path(pipeline(start=0).output.path)
+    return Path(chain.pipeline(start=0).output.path)
 
 
-def run_with_noria(pipeline: object, compiled: Path, home: Path) -> Path:
+def run_with_noria(chain: Chain, home: Path) -> Path:
     from pipelines.laptop import run
 
     heard: list[str] = []
-    return run(compiled, {"start": 0}, home=home, listen=heard.append)
+    return run(chain.compiled, {"start": 0}, home=home, listen=heard.append)
 
 
-RUNNERS: dict[str, Callable[[object, Path, Path], Path]] = {"kfp": run_with_kfp, "noria": run_with_noria}
+RUNNERS: dict[str, Callable[[Chain, Path], Path]] = {"kfp": run_with_kfp, "noria": run_with_noria}
 
 
 def time_one(name: str, steps: int, home: Path) -> None:
@@ -48,11 +57,10 @@ def time_one(name: str, steps: int, home: Path) -> None:
 
     from bench.noop import make_pipeline
 
-    pipeline = make_pipeline(steps)
-    compiled = home / "no-op.yaml"
-    compiler.Compiler().compile(pipeline, str(compiled))
+    chain = Chain(pipeline=make_pipeline(steps), compiled=home / "no-op.yaml")
+    compiler.Compiler().compile(chain.pipeline, str(chain.compiled))
     started = time.perf_counter()
-    answer = RUNNERS[name](pipeline, compiled, home).read_text()
+    answer = RUNNERS[name](chain, home).read_text()
     seconds = time.perf_counter() - started
     if answer != str(steps - 1):
         raise SystemExit(f"the last of {steps} steps wrote {answer!r}, expected {steps - 1}: this round is void")

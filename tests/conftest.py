@@ -1,4 +1,4 @@
-"""Fixtures that several floors share: a real S3 server, started at most once a session."""
+"""Fixtures that several floors share: a real S3 server and an outsider's task, each made at most once a session."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pathlib import Path
 import boto3
 import pytest
 from faults.proxy import FaultProxy
+from noria_command import Noria, install_outsider
 
 BUCKET = "noria-tests"
 
@@ -119,3 +120,15 @@ def fault_proxy(s3_server: S3Server, s3_environment: None, monkeypatch: pytest.M
     with FaultProxy(s3_server.port) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def wine_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the installed package of an outsider: the task `wine`."""
+    return install_outsider(tmp_path_factory.mktemp("outsider") / "site")
+
+
+@pytest.fixture
+def wine(wine_site: Path, tmp_path: Path) -> Noria:
+    """The command beside the outsider's package, in an empty home."""
+    return Noria(home=tmp_path / "home", site=wine_site)
