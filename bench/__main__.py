@@ -1,4 +1,4 @@
-"""Bench: measure, and write results.json, RESULTS.md and its plots: `python -m bench [--only steps,command] [--quick]`."""
+"""Bench: measure, and write results.json, RESULTS.md and its plots; `python -m bench --only steps,command --quick`."""
 
 from __future__ import annotations
 

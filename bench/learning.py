@@ -9,10 +9,10 @@ from bench.figure import Figure, Quantity, tell
 
 T1_GOAL, T2_GOAL, T2_SECONDS = 4.0, 0.93, 180.0
 T1_HOW = (
-    "Whole trainings of {epochs} epochs on {rows:,} pictures, in turn, by PyTorch's tutorial loop (DataLoader, float32, "
-    "NCHW) and by Noria's; the same network, first weights, variation of pictures, optimiser and schedule, a seed of its "
-    "own each round, {threads} threads. The goal is met when the rate is, and the accuracies on the test pictures differ by nothing "
-    "that the rounds could show: the differences span zero, or Noria's is the better."
+    "Whole trainings of {epochs} epochs on {rows:,} pictures, in turn, by PyTorch's tutorial loop (DataLoader, "
+    "float32, NCHW) and by Noria's; the same network, first weights, variation of pictures, optimiser and schedule, a "
+    "seed of its own each round, {threads} threads. The goal is met when the rate is, and the accuracies on the test "
+    "pictures differ by nothing that the rounds could show: the differences span zero, or Noria's is the better."
 )
 T2_HOW = (
     "The task's own recipe on {rows:,} pictures with {threads} threads, once for each seed; early stopping looks at "

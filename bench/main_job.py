@@ -23,9 +23,9 @@ QUICK = {
     "limits.ece": 0.9, "limits.draws": 200, "requests": 100,
 }  # fmt: skip
 HOW = (
-    "`noria run --task fashion --json`, as a user types it, with a fresh NORIA_HOME, so that nothing is cached; then the "
-    "same command again. Wall time from the start of the process to its end. Memory is the largest peak resident set of "
-    "any process of the run, as the kernel counted it (`wait4`). Accuracy is the candidate's on the held-out pictures, "
+    "`noria run --task fashion --json`, as a user types it, with a fresh NORIA_HOME, so that nothing is cached; then "
+    "the same command again. Wall time from the start of the process to its end. Memory is the largest peak resident "
+    "set of any process of the run, as the kernel counted it (`wait4`). Accuracy is the candidate's on the held-out pictures, "
     "from the command's JSON. There is no peer, and it is run once."
 )
 

@@ -8,8 +8,7 @@ from noria.errors import ObjectMissingError, ServingError
 from noria.ml.bundle import open_bundle
 from noria.ml.signature import TrustedKeys
 from noria.settings import Settings
-from noria.stores.local import local_folder
-from noria.stores.objects import open_store
+from noria.stores.opening import local_folder, open_store
 from noria.stores.releases import Ledger
 from serving.model import ServedModel, load_model
 from serving.options import Options

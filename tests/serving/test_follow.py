@@ -17,7 +17,8 @@ from tiny_models import ONE, facts_of, make_model
 from noria.ml.bundle import Facts, open_bundle, write_bundle
 from noria.ml.inference import Session, predict
 from noria.ml.signature import Signer, TrustedKeys, make_key
-from noria.stores.objects import ObjectStore, open_store
+from noria.stores.objects import ObjectStore
+from noria.stores.opening import open_store
 from noria.stores.releases import Ledger
 
 PIXELS = {"pixels": rows_of_many(4)["pixels"]}

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from noria.errors import ObjectExistsError, ObjectMissingError, StoreError, UsageError
-from noria.stores.objects import ObjectStore, check_key, open_store
+from noria.stores.objects import ObjectStore, check_key
+from noria.stores.opening import open_store
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -242,7 +243,7 @@ def test_an_address_of_another_kind_is_refused() -> None:
 
 
 def test_a_folder_store_needs_no_s3_library() -> None:
-    code = "import sys; from noria.stores.objects import open_store; open_store('x'); assert 'boto3' not in sys.modules"
+    code = "import sys; from noria.stores.opening import open_store; open_store('x'); assert 'boto3' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

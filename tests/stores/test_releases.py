@@ -22,7 +22,7 @@ from noria.ml.signature import Signer, TrustedKeys, make_key
 from noria.stores.anchor import AnchorFile
 from noria.stores.folder import FolderStore
 from noria.stores.ledger_entry import Entry, decode_entry, encode_entry, sign_entry
-from noria.stores.objects import open_store
+from noria.stores.opening import open_store
 from noria.stores.releases import Ledger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

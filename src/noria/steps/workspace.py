@@ -15,8 +15,8 @@ from noria.ml.bundle import Bundle, open_bundle
 from noria.ml.dataset import Dataset, open_dataset
 from noria.ml.signature import Signer, TrustedKeys, make_key
 from noria.settings import Settings
-from noria.stores.local import local_folder
-from noria.stores.objects import ObjectStore, open_store
+from noria.stores.objects import ObjectStore
+from noria.stores.opening import local_folder, open_store
 from noria.stores.releases import Ledger
 from noria.task import FetchesSource, Task
 

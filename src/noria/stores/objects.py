@@ -1,4 +1,4 @@
-"""Objects: keys with bytes behind them, in a folder or in an S3 bucket, told apart by their address alone."""
+"""Objects: keys with bytes behind them, whatever keeps them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Protocol
 
-from noria.errors import StoreError, UsageError
+from noria.errors import StoreError
 
 # A segment that begins with a dot is the store's own: staging areas, markers.
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
@@ -52,26 +52,6 @@ class ObjectStore(Protocol):
 
     def uri(self, key: str) -> str:
         """The address of the object for other programs."""
-
-
-def open_store(address: str) -> ObjectStore:
-    """Open the store at `s3://bucket/prefix` or at the path of a folder; UsageError for another kind of address.
-
-    Nothing is read or written yet.
-    """
-    # boto3 takes 0.3 s to import, so a store is imported only when its kind is asked for.
-    if address.startswith("s3://"):
-        from noria.stores.s3 import S3Store
-
-        bucket, _, prefix = address.removeprefix("s3://").partition("/")
-        return S3Store(bucket=bucket, prefix=prefix.strip("/"))
-    if not address or "://" in address:
-        raise UsageError(
-            f"no object store is known for {address!r}: expected s3://bucket/prefix or the path of a folder"
-        )
-    from noria.stores.folder import FolderStore
-
-    return FolderStore(Path(address))
 
 
 def check_key(key: str) -> str:
