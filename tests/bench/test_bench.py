@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from bench.__main__ import read_arguments
 from bench.figure import Figure, quantity
 from bench.page import write_number, write_page

@@ -149,9 +149,6 @@ def test_datasets_plan_and_doctor_know_the_task(story: Story) -> None:
         (("run", "--task", "wine", "--param", "sead=2"), "no parameter 'sead': there are .*seed"),
         (("run", "--task", "wine", "--param", "limits.margins=1"), "limits has no margins: there are margin"),
         (("run", "--task", "wine", "--param", "seed=two"), "wrong type.*seed"),
-        (("run", "--task", "wine", "--param", "seed"), "no KEY=VALUE"),
-        (("run", "--task", "wine", "--env", "dew"), "no environment 'dew': there are dev, prod, qa"),
-        (("predict", "--task", "wine"), "give one of --image FILE and --row N"),
     ],
 )
 def test_a_wrong_word_ends_with_2_and_what_is_allowed(wine: Noria, words: tuple[str, ...], said: str) -> None:

@@ -90,9 +90,9 @@ class Fashion:
         "end": "2017-11-10",
         "validation_days": 6,
         "holdout_days": 10,
-        "epochs": 12,
-        "batch_size": 256,
-        "learning_rate": 0.01,
+        "epochs": 10,
+        "batch_size": 128,
+        "learning_rate": 0.004,
         "patience": 4,
     }
 

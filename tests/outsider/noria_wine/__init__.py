@@ -1,11 +1,13 @@
 """Wine: which of three grades does a laboratory's measurement mean? The data are made, by the task, from a seed."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 
 from noria.ml.dataset import table_of
 from noria.schema import Column, Schema
+from noria.task import Value
 
 SEED, DAYS, A_DAY = 7, 60, 100
 FIRST_DAY = np.datetime64("2026-01-01", "us")
@@ -26,7 +28,7 @@ class Wine:
             Column(name="grade", type="int64", role="label", minimum=0, maximum=2),
         )
     )
-    defaults = {
+    defaults: Mapping[str, Value] = {
         "start": "2026-01-01", "end": "2026-03-02", "validation_days": 10, "holdout_days": 15,
         "epochs": 12, "batch_size": 64, "learning_rate": 0.02, "patience": 4,
     }  # fmt: skip
