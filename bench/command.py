@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.figure import Figure, divide, quantity, tell
 
 GOAL_MS = 150.0
-FEAST = Path(".bench/feast/bin/feast")
+FEAST = Path(".bench/feast/bin/feast")  # made by `make bench-peers`
 HOW = (
     "Wall time from the start of the process to its end, in turn, output into a pipe; the median of {starts} starts is "
     "a round's figure. One untimed round before, so that all bytecode is compiled and the files are in memory."
@@ -58,7 +58,7 @@ def feast_version() -> str:
 
 def measure(*, quick: bool) -> Figure:
     commands = find_commands(quick=quick)
-    rounds, starts = (1, 1) if quick else (5, 5)
+    rounds, starts = (1, 1) if quick else (5, 3)
     run_rounds(commands, rounds=1, starts=1)
     taken = run_rounds(commands, rounds=rounds, starts=starts)
     noria = taken["noria --help"]

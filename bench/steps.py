@@ -20,8 +20,8 @@ HOW = (
     "The same chain of {steps} steps that do nothing, run in turn by kfp.local itself (a call of the pipeline, as its "
     "documents show: SubprocessRunner without a virtual environment) and by Noria (`pipelines.laptop.run` on the "
     "compiled file, its cache switched on and empty, every line listened to). Each round is a fresh process. The clock "
-    "starts after the import of kfp and the compilation, and stops when the last step's answer has been read; it must be "
-    "right. Divided by the number of steps."
+    "starts after the import of kfp and the compilation, and stops when the last step's answer has been read, "
+    "which must be right. Divided by the number of steps."
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import Executor
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -11,10 +12,11 @@ from torch.nn.functional import cross_entropy
 from noria.errors import TrainingError
 from noria.ml.checkpoint import Checkpoint, capture, decode, encode, restore
 from noria.ml.determinism import reproducible, seeded
-from noria.ml.feeding import Examples, compute_logits, read_examples
+from noria.ml.feeding import Examples, Features, compute_logits, read_examples
 from noria.ml.identity import identify
 from noria.ml.progress import Progress
 from noria.ml.recipe import choose_precision, make_optimizer, one_cycle
+from noria.ml.shards import Shards, count_shards
 from noria.ml.training import Checkpoints, EpochResult, Trained, TrainingParameters, best_epoch
 from noria.task import Rows, Task
 
@@ -66,6 +68,9 @@ class Loop:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.network, parameters.learning_rate, parameters.weight_decay)
         self.best = _copy_state(self.network)
+        self.shards = Shards(
+            self.network, count_shards(self.network, training.take(torch.arange(2))[0], parameters.threads)
+        )
         self.precision = choose_precision(self.network, parameters.precision)
         self.identity = identify(task, training, validation, parameters, self.network, self.precision)
         progress(f"training on {len(training):,} rows in {str(self.precision).removeprefix('torch.')}", 0.0)
@@ -101,28 +106,31 @@ class Loop:
         # Batches differ by one row at most: a last batch of a single row would break batch normalisation.
         batches = order.tensor_split(max(1, len(order) // self.parameters.batch_size))
         total = 0.0
-        self.network.train()
-        for step, index in enumerate(batches):
-            done = (self.epoch + step / len(batches)) / self.parameters.epochs
-            loss = self._train_step(index, self.parameters.learning_rate * one_cycle(done), generator)
-            self._expect_finite(loss, f"step {step + 1} of {len(batches)}")
-            total += loss * len(index)
-            if step and step % math.ceil(len(batches) / REPORTS_AN_EPOCH) == 0:
-                self.progress(f"epoch {self.epoch + 1}/{self.parameters.epochs}  training loss {loss:.3f}", done)
+        self.shards.train()
+        with self.shards.open() as pool:
+            for step, index in enumerate(batches):
+                done = (self.epoch + step / len(batches)) / self.parameters.epochs
+                loss = self._train_step(index, self.parameters.learning_rate * one_cycle(done), generator, pool)
+                self._expect_finite(loss, f"step {step + 1} of {len(batches)}")
+                total += loss * len(index)
+                if step and step % math.ceil(len(batches) / REPORTS_AN_EPOCH) == 0:
+                    self.progress(f"epoch {self.epoch + 1}/{self.parameters.epochs}  training loss {loss:.3f}", done)
         return total / len(order)
 
-    def _train_step(self, index: torch.Tensor, learning_rate: float, generator: torch.Generator) -> float:
+    def _train_step(
+        self, index: torch.Tensor, learning_rate: float, generator: torch.Generator, pool: Executor | None
+    ) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         features, labels = self.training.take(index)
-        features = self.task.augment(features, generator)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16):
-            logits = self.network(*features)
-        loss = cross_entropy(logits.float(), labels, label_smoothing=self.parameters.label_smoothing)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self.shards.backward(pool, self._loss, self.task.augment(features, generator), labels)
         self.optimizer.step()
-        return loss.item()
+        return loss
+
+    def _loss(self, network: torch.nn.Module, features: Features, labels: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16):
+            logits = network(*features)
+        return cross_entropy(logits.float(), labels, label_smoothing=self.parameters.label_smoothing)
 
     def _validate(self, training_loss: float) -> EpochResult:
         logits = torch.from_numpy(compute_logits(self.network, self.validation.features))

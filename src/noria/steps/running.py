@@ -47,8 +47,6 @@ class Run:
 def running(step: str) -> Iterator[Run]:
     """Run a step's body: announce it, and tell its failure in one line before the traceback goes to the log."""
     _end_with_reader()
-    # Compute threads that spin while they wait slow down all that runs here, themselves too; torch reads it at import.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     start = time.monotonic()
     _tell(STARTED, Event(step=step))
     try:
@@ -56,9 +54,16 @@ def running(step: str) -> Iterator[Run]:
     except Exception as error:  # the outermost door of a step's process: it must not end without a word
         traceback.print_exc(file=sys.stdout)  # before the line that ends the listening
         code = error.exit_code if isinstance(error, NoriaError) else 1
-        _tell(FAILED, Event(step=step, error=type(error).__name__, message=str(error), exit_code=code))
+        _tell(FAILED, Event(step=step, error=type(error).__name__, message=_explain(error), exit_code=code))
         raise
     _tell(FINISHED, Event(step=step, seconds=round(time.monotonic() - start, 3)))
+
+
+def _explain(error: Exception) -> str:
+    """What the error says; one of the system's own names no next step, so it is given here."""
+    if isinstance(error, OSError):
+        return f"the system refused ({error}): look at the path, its permissions and the free space"
+    return str(error)
 
 
 def parse_event(line: str) -> tuple[str, Event] | None:

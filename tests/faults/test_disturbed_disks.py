@@ -1,0 +1,72 @@
+"""A run whose home is too small or read-only ends with a clear error, and goes on where there is room again."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from noria_command import Noria
+
+from noria.steps.workspace import Settings, Workspace
+
+
+def mount(*options: str) -> None:
+    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no disk of its own can be mounted here: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, 64 KiB large at first."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def check_nothing_is_half_there(home: Path) -> None:
+    """Whatever lies under its final name is whole."""
+    workspace = Workspace(settings=Settings.from_environment({"NORIA_HOME": str(home)}))
+    for key in workspace.store.list("datasets/"):
+        workspace.fetch_dataset(workspace.store.uri(key.rpartition("/")[0]))
+    for key in workspace.store.list("bundles/"):
+        workspace.fetch_bundle(key.split("/")[1])
+    assert workspace.ledger("wine").verify() == ()
+    assert not list((home / "scratch").glob("*"))
+    assert not list((home / "objects" / ".staging").glob("*"))
+
+
+def test_a_run_on_a_disk_that_is_full_ends_clearly_and_goes_on_when_it_has_grown(wine_site: Path, disk: Path) -> None:
+    noria = Noria(home=disk / "home", site=wine_site)
+    # Room for nothing; for a part of the data; for the data and no report; for all but the end.
+    for size in ("64k", "260k", "600k", "1200k"):
+        mount("-o", f"remount,size={size}", str(disk))
+        done = noria.run()
+        assert done.code == 1, f"{size}: {done.out}"
+        assert "No space left" in done.err, f"{size}: {done.err}"
+        assert "free" in done.err.splitlines()[-1], f"{size}: {done.err}"
+        assert "Traceback" not in done.err, f"{size}: {done.err}"
+        assert done.out == ""
+        check_nothing_is_half_there(noria.home)
+    mount("-o", "remount,size=64m", str(disk))
+    done = noria.run()
+    assert (done.code, done.told["outcome"]) == (0, "promoted"), done.err
+    assert [entry["kind"] for entry in noria.ledger()] == ["evaluated", "promoted"]
+    check_nothing_is_half_there(noria.home)
+
+
+def test_a_run_in_a_read_only_home_says_so(wine_site: Path, disk: Path) -> None:
+    noria = Noria(home=disk / "home", site=wine_site)
+    noria.home.mkdir()
+    mount("-o", "remount,ro", str(disk))
+    done = noria.run()
+    assert done.code == 1
+    assert "Read-only file system" in done.err
+    assert str(noria.home) in done.err
+    assert "Traceback" not in done.err
+    status = noria("status", "--task", "wine", "--json")
+    assert (status.code, status.told["champion"]) == (0, None), status.err
