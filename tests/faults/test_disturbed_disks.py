@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults.disturbed import Fault, disturb, wait_until
 from noria_command import Noria
 
 from noria.steps.workspace import Settings, Workspace
@@ -40,19 +42,35 @@ def check_nothing_is_half_there(home: Path) -> None:
     assert not list((home / "objects" / ".staging").glob("*"))
 
 
-def test_a_run_on_a_disk_that_is_full_ends_clearly_and_goes_on_when_it_has_grown(wine_site: Path, disk: Path) -> None:
+def check_clear_end(noria: Noria, code: int, out: str, err: str) -> None:
+    assert (code, out) == (1, ""), err
+    assert "No space left" in err.splitlines()[-1], err
+    assert "free" in err.splitlines()[-1], err
+    assert "Traceback" not in err
+    check_nothing_is_half_there(noria.home)
+
+
+def test_a_run_on_a_disk_that_fills_up_ends_clearly_and_goes_on_when_there_is_room(
+    wine_site: Path, disk: Path, tmp_path: Path
+) -> None:
     noria = Noria(home=disk / "home", site=wine_site)
-    # Room for nothing; for a part of the data; for the data and no report; for all but the end.
-    for size in ("64k", "260k", "600k", "1200k"):
+    for size in ("64k", "400k"):  # too small to write the data; to publish them
         mount("-o", f"remount,size={size}", str(disk))
         done = noria.run()
-        assert done.code == 1, f"{size}: {done.out}"
-        assert "No space left" in done.err, f"{size}: {done.err}"
-        assert "free" in done.err.splitlines()[-1], f"{size}: {done.err}"
-        assert "Traceback" not in done.err, f"{size}: {done.err}"
-        assert done.out == ""
-        check_nothing_is_half_there(noria.home)
-    mount("-o", "remount,size=64m", str(disk))
+        check_clear_end(noria, done.code, done.out, done.err)
+    mount("-o", "remount,size=8m", str(disk))
+    for step in ("validate", "train", "judge", "deploy"):
+        mark, filler = tmp_path / f"mark-{step}", disk / "filler"
+        held = disturb(noria, Fault(step=step, moment="line:noria-started", kind="hold"), mark)
+        process = held.start("run", "--task", "wine", "--json")
+        try:
+            wait_until(mark.exists, f"the run reaches {step}")
+            filler.write_bytes(bytes(shutil.disk_usage(disk).free))
+        finally:
+            mark.unlink(missing_ok=True)
+            out, err = process.communicate(timeout=120)
+        check_clear_end(noria, process.returncode, out, err)
+        filler.unlink()
     done = noria.run()
     assert (done.code, done.told["outcome"]) == (0, "promoted"), done.err
     assert [entry["kind"] for entry in noria.ledger()] == ["evaluated", "promoted"]

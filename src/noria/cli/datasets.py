@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from noria.cli.output import console, make_table, print_json
+from noria.cli.output import console, make_table, print_json, show_path
 from noria.errors import ObjectMissingError, UsageError
 from noria.ml.dataset import DatasetFacts
 from noria.steps.validate import DataReport
-from noria.steps.workspace import Workspace
+from noria.steps.workspace import Workspace, report_key
 from noria.task import FetchesSource, load_task
 
 
@@ -35,7 +35,7 @@ def show_dataset(start: str, *, as_json: bool) -> None:
             f"{len(matching)} datasets begin with {start!r}: `noria datasets` lists them; give more of the digest"
         )
     try:
-        report = msgspec.json.decode(workspace.store.get(f"reports/{matching[0]}/validation.json"), type=DataReport)
+        report = msgspec.json.decode(workspace.store.get(report_key(matching[0], "validation.json")), type=DataReport)
     except ObjectMissingError as error:
         raise UsageError(f"dataset {matching[0][:12]} was not validated yet: `noria run` validates it") from error
     if as_json:
@@ -58,7 +58,9 @@ def show_dataset(start: str, *, as_json: bool) -> None:
         )
     screen = console()
     screen.print(table)
-    screen.print(f"\nReport   {workspace.store.uri(f'reports/{matching[0]}/validation.html')}", soft_wrap=True)
+    screen.print(
+        f"\nReport   {show_path(workspace.store.uri(report_key(matching[0], 'validation.html')))}", soft_wrap=True
+    )
 
 
 def _bounds(low: float | str | None, high: float | str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TextIO
 
 import msgspec
@@ -35,6 +36,12 @@ def console(stream: TextIO | None = None) -> Console:
     if not made.is_terminal:
         made.width = WIDTH
     return made
+
+
+def show_path(address: str) -> str:
+    """A path from the working folder on, where it lies below it; an address as it is."""
+    here = f"{Path.cwd()}/"
+    return address.removeprefix(here)
 
 
 def show_time(moment: datetime) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -85,7 +85,9 @@ def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_json: 
         except (NoriaError, OSError) as error:
             refused = isinstance(error, NoriaError) and error.exit_code == REFUSED
             ended = Ended(outcome="refused" if refused else "failed", reason=str(error))
-            _record(prepared, started, time.monotonic() - clock, log, ended)
+            # Where the record cannot be kept either, what went wrong first is what has to be told.
+            with suppress(NoriaError, OSError):
+                _record(prepared, started, time.monotonic() - clock, log, ended)
             raise
         except KeyboardInterrupt:
             _record(prepared, started, time.monotonic() - clock, log, Ended(outcome="failed", reason="interrupted"))

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from noria.cli.asking import Asked, ask_champion
-from noria.cli.output import make_table
+from noria.cli.output import make_table, show_path
 from noria.cli.preparing import Prepared
 from noria.errors import EvidenceError
 from noria.ml.scores import Evaluation, Interval, Scores
@@ -51,11 +51,27 @@ def show_summary(console: Console, told: Told) -> None:
     console.print(_verdict(told))
     if asked := ask_champion(told.prepared.workspace, told.prepared.task.name, told.prepared.project, place=-1):
         console.print(_prediction(asked))
-    console.print(f"  Report   {told.report}", soft_wrap=True, markup=False)
-    console.print(f"  Log      {told.log}", soft_wrap=True, markup=False)
+    console.print(f"  Report   {show_path(told.report)}", soft_wrap=True, markup=False)
+    console.print(f"  Log      {show_path(str(told.log))}", soft_wrap=True, markup=False)
+    console.print("\nNext")
+    for command, what in _next(told):
+        console.print(f"  [bold]{command}[/bold]{' ' * (38 - len(command))}{what}", soft_wrap=True)
+
+
+def _next(told: Told) -> tuple[tuple[str, str], ...]:
+    """The three commands worth knowing now."""
     name = told.prepared.task.name
-    console.print("\nNext: [bold]noria serve[/bold] serves the champion · [bold]noria status[/bold] shows it · "
-                  f"[bold]noria run --task {name} --param seed=2[/bold] challenges it", soft_wrap=True)  # fmt: skip
+    if told.outcome == "refused":
+        return (
+            (f"noria status --task {name}", "the champion, the last runs and verdicts"),
+            (f"noria releases --task {name}", "the ledger, with the reasons"),
+            (f"noria run --task {name} --param seed=2", "another candidate"),
+        )
+    return (
+        (f"noria serve --task {name}", "serve the champion, and follow the ledger"),
+        (f"noria status --task {name}", "the champion, the last runs and verdicts"),
+        (f"noria run --task {name} --param seed=2", "challenge the champion"),
+    )
 
 
 def tell_json(told: Told) -> str:

@@ -20,7 +20,7 @@ from noria.ml.dataset import Dataset
 from noria.ml.scores import Evaluation
 from noria.steps.exhibit import Exhibit, keep_exhibit, summarise
 from noria.steps.groups import read_group
-from noria.steps.workspace import Workspace, digest_of, now
+from noria.steps.workspace import Workspace, digest_of, now, report_key
 from noria.task import Rows
 
 PARITY_ROWS = 1000
@@ -95,7 +95,7 @@ def judge(
         code=code,
     )
     page = _page(workspace.fetch_dataset(uri), candidate, shown, verdict, code)
-    key = f"reports/{digest}/evaluation.html"
+    key = report_key(digest, "evaluation.html")
     workspace.store.put(key, page.encode())
     made = Decision(evidence=shown, limits=bounds, verdict=verdict, evidence_digest=digest, report=key)
     return Judged(decision=made, page=page)

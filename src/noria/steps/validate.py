@@ -17,7 +17,7 @@ from noria.ml.splits import split_by_time
 from noria.ml.validation import ValidationRules
 from noria.ml.validation import validate as find
 from noria.steps.groups import read_group
-from noria.steps.workspace import Workspace, now
+from noria.steps.workspace import Workspace, now, report_key
 from noria.task import Window, load_task
 
 
@@ -87,9 +87,10 @@ def validate(
     facts = dictionary(dataset.schema, rows, nulls)
     page = validation_page(findings, facts, PageContext(task=task.name, created=now(), code=code))
     report = DataReport(dataset=dataset.digest, findings=findings, dictionary=facts)
-    folder = f"reports/{dataset.digest}"
-    workspace.store.put(f"{folder}/validation.html", page.encode())
-    workspace.store.put(f"{folder}/validation.json", msgspec.json.encode(report, order="deterministic"))
+    key = report_key(dataset.digest, "validation.html")
+    workspace.store.put(key, page.encode())
+    encoded = msgspec.json.encode(report, order="deterministic")
+    workspace.store.put(report_key(dataset.digest, "validation.json"), encoded)
     progress(f"{len(findings.violations)} violations, {len(findings.notices)} notices", None)
     return Validated(
         evidence=DataEvidence(
@@ -100,5 +101,5 @@ def validate(
         ),
         findings=findings,
         page=page,
-        place=workspace.store.uri(f"{folder}/validation.html"),
+        place=workspace.store.uri(key),
     )

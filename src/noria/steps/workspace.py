@@ -90,6 +90,11 @@ class Workspace:
         return local_folder(self.store, key, self.settings.home / "cache")
 
 
+def report_key(digest: str, name: str) -> str:
+    """Where a report about a dataset or about evidence lies; 16 digits keep its path readable, and are plenty."""
+    return f"reports/{digest[:16]}/{name}"
+
+
 def digest_of(uri: str) -> str:
     """The digest in the address of a content-addressed artifact, its last part."""
     digest = uri.rstrip("/").rpartition("/")[2]
