@@ -73,7 +73,11 @@ class Signer:
         """Put the deterministic signature in the place of model-signing's own, which takes a new nonce each time."""
         found = msgspec.json.decode(path.read_bytes())
         envelope = found["dsseEnvelope"]
-        envelope["signatures"][0]["sig"] = self.sign(envelope["payloadType"], base64.b64decode(envelope["payload"]))
+        # protobuf writes the keys of the statement in an order of its own in each process
+        statement = msgspec.json.decode(base64.b64decode(envelope["payload"]))
+        payload = msgspec.json.encode(statement, order="deterministic")
+        envelope["payload"] = base64.b64encode(payload).decode("ascii")
+        envelope["signatures"][0]["sig"] = self.sign(envelope["payloadType"], payload)
         path.write_bytes(msgspec.json.encode(found, order="deterministic"))
 
 
