@@ -19,11 +19,11 @@ else
 TORCH_FLAG := --torch-backend $(TORCH)
 endif
 
-.PHONY: help setup data run plan test check fmt compile lock bench clean
+.PHONY: help setup data run plan test check fmt compile lock bench bench-peers clean
 
 help:  ## Show this list
 	@echo "Noria: new data turns the wheel; a model goes up only when the gates say that it is not worse."; echo
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: $(STAMP)  ## Make .venv with the pinned dependencies and the project in it
 
@@ -71,8 +71,15 @@ lock: setup  ## Pin the dependencies of each role again
 	  --no-header --python-version 3.11 --extra $$role pyproject.toml -o requirements/$$role.txt; done
 	@sed -i 's/+cpu$$//' requirements/*.txt
 
-bench: setup  ## Measure what the documents claim; writes bench/RESULTS.md
-	@$(BIN)/python -m bench
+bench: setup  ## Measure what the documents claim; writes bench/RESULTS.md (ARGS="--only steps,command")
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-peers: .bench/feast/.installed  ## Make the environments of the programs that Noria is measured against
+
+.bench/feast/.installed: | $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) .bench/feast
+	@$(BIN)/uv pip install --quiet --python .bench/feast/bin/python --compile-bytecode feast==0.67.0
+	@touch $@
 
 clean:  ## Remove the environment and all that Noria keeps in this folder (.noria)
 	@rm -rf $(VENV) .noria
