@@ -111,6 +111,14 @@ def test_after_a_rollback_the_same_plan_finds_its_model_in_office(story: Story) 
     assert story.noria("which", "--task", "wine", "--json").told["entry"]["bundle"] == story.first.told["bundle"]
 
 
+def test_what_a_person_rolled_back_no_run_brings_back(story: Story) -> None:
+    again = story.noria.run("--param", "seed=2")
+    assert again.code == 3, again.err
+    assert "a test of it" in again.err
+    assert "what a person decided no run undoes" in again.err
+    assert story.noria("which", "--task", "wine", "--json").told["entry"]["bundle"] == story.first.told["bundle"]
+
+
 def test_the_past_can_be_asked(story: Story) -> None:
     entries = story.noria.ledger()
     before = story.noria("which", "--task", "wine", "--at", "2020-01-01", "--json")

@@ -55,7 +55,7 @@ def show_summary(console: Console, told: Told) -> None:
     console.print(f"  Log      {show_path(str(told.log))}", soft_wrap=True, markup=False)
     console.print("\nNext")
     for command, what in _next(told):
-        console.print(f"  [bold]{command}[/bold]{' ' * (38 - len(command))}{what}", soft_wrap=True)
+        console.print(f"  [bold]{command}[/bold]{' ' * max(2, 44 - len(command))}{what}", soft_wrap=True)
 
 
 def _next(told: Told) -> tuple[tuple[str, str], ...]:

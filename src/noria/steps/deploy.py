@@ -12,6 +12,8 @@ from noria.ml.progress import Progress
 from noria.steps.exhibit import Exhibit, champion_of, keep_exhibit, summarise
 from noria.steps.judge import Decision
 from noria.steps.workspace import Workspace, digest_of
+from noria.stores.ledger_entry import Entry
+from noria.stores.releases import Ledger
 
 
 def deploy(
@@ -43,6 +45,11 @@ def deploy(
             f"the candidate was compared with {verdict.champion[:12] or 'nobody'}, this run is based on champion "
             f"{compared[:12] or 'nobody'}: evaluate it against that one"
         )
+    if (word := _taken_back(ledger, candidate.digest)) is not None:
+        raise EvidenceError(
+            f"bundle {candidate.digest[:12]} was champion, and {word.actor} took it back on {word.time:%Y-%m-%d %H:%M} "
+            f"({word.reason}): what a person decided no run undoes; `noria rollback --to {candidate.digest[:12]}` does"
+        )
     entry = ledger.promote(
         bundle=candidate.digest,
         plan=plan,
@@ -54,3 +61,10 @@ def deploy(
     )
     progress(f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC", None)
     return entry.digest
+
+
+def _taken_back(ledger: Ledger, bundle: str) -> Entry | None:
+    """The rollback that took the bundle down, unless it was made champion again since; None if there was none."""
+    words = [entry for entry in ledger.entries() if entry.changes_champion and bundle in (entry.bundle, entry.champion)]
+    last = words[-1] if words else None
+    return last if last is not None and last.kind == "rolled-back" and last.champion == bundle else None
