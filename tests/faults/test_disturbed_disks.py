@@ -42,10 +42,15 @@ def check_nothing_is_half_there(home: Path) -> None:
     assert not list((home / "objects" / ".staging").glob("*"))
 
 
+def told_of(err: str) -> str:
+    """The line by which the command says what went wrong; where the log lies stands below it."""
+    return next(line for line in err.splitlines() if line.startswith("noria: "))
+
+
 def check_clear_end(noria: Noria, code: int, out: str, err: str) -> None:
     assert (code, out) == (1, ""), err
-    assert "No space left" in err.splitlines()[-1], err
-    assert "free" in err.splitlines()[-1], err
+    assert "No space left" in told_of(err), err
+    assert "free" in told_of(err), err
     assert "Traceback" not in err
     check_nothing_is_half_there(noria.home)
 

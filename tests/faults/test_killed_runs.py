@@ -27,13 +27,18 @@ KILLS = {
         Fault(step="train", moment="line:exporting", kind="run"),
         Fault(step="train", moment=END, kind="run"),
     ),
-    "gates and ledger": (
+    # evaluate and rehearse wait for the same steps, and either may come first: so neither stands behind the other here
+    "evaluation": (
         Fault(step="evaluate", moment=START, kind="run"),
         Fault(step="evaluate", moment="line:resampling", kind="run"),
         Fault(step="evaluate", moment=END, kind="run"),
+    ),
+    "rehearsal": (
         Fault(step="rehearse", moment=START, kind="run"),
         Fault(step="rehearse", moment="line:requests", kind="run"),
         Fault(step="rehearse", moment=END, kind="run"),
+    ),
+    "gates and ledger": (
         Fault(step="judge", moment=START, kind="step"),
         Fault(step="judge", moment="publish:2", kind="step"),
         Fault(step="judge", moment=END, kind="step"),

@@ -13,7 +13,7 @@ from noria.reports.validation import validation_page
 
 FLOW = ColumnFacts(
     name="flow", type="float32", shape=(), unit="l/s", description="at the inlet", role="feature", personal="none",
-    rows=500, null_share=0.02, maximum_null_share=0.01, minimum=-1.0, maximum=50.0, observed_minimum=-3.5,
+    owner="the waterworks",    rows=500, null_share=0.02, maximum_null_share=0.01, minimum=-1.0, maximum=50.0, observed_minimum=-3.5,
     observed_maximum=44.0, distinct=480,
 )  # fmt: skip
 
@@ -41,7 +41,7 @@ def test_clean_data_are_accepted_and_described() -> None:
     text = text_of(page)
     for told in ("Data accepted", "All rules hold for the 500 rows.", "Nothing was found.", "flow", "at the inlet"):
         assert told in text
-    for told in ("−1 to 50", "−3.5 to 44", "2.00\u202f%at most 1.00\u202f%", "480", "l/s"):
+    for told in ("−1 to 50", "−3.5 to 44", "2.00\u202f%at most 1.00\u202f%", "480", "l/s", "the waterworks"):
         assert told in text
 
 

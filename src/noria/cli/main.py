@@ -193,7 +193,8 @@ def main() -> None:
     try:
         app()
     except NoriaError as error:
-        sys.stderr.write(f"noria: {error}\n")
+        for line in (error, *getattr(error, "__notes__", ())):
+            sys.stderr.write(f"noria: {line}\n")
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)

@@ -81,49 +81,49 @@ def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_json: 
     log = home / "logs" / f"{started:%Y%m%dT%H%M%S}-{prepared.parameters.plan[:8]}.log"
     with one_run(home, task):
         try:
-            seconds, decision, promoted = _execute(prepared, console, log)
-        except (NoriaError, OSError) as error:
-            refused = isinstance(error, NoriaError) and error.exit_code == REFUSED
-            ended = Ended(outcome="refused" if refused else "failed", reason=str(error))
+            seconds, decision = _execute(prepared, console, log)
+        except (NoriaError, OSError, KeyboardInterrupt) as error:
             # Where the record cannot be kept either, what went wrong first is what has to be told.
             with suppress(NoriaError, OSError):
-                _record(prepared, started, time.monotonic() - clock, log, ended)
+                _record(prepared, started, time.monotonic() - clock, log, _failure(error))
             raise
-        except KeyboardInterrupt:
-            _record(prepared, started, time.monotonic() - clock, log, Ended(outcome="failed", reason="interrupted"))
-            raise
-        passed = decision.verdict.passed
-        unchanged = passed and all(taken == 0.0 for taken in seconds.values())
-        outcome = "unchanged" if unchanged else "promoted" if passed else "refused"
-        ended = Ended(
-            outcome=outcome, reason=summarise(decision.verdict), bundle=decision.verdict.bundle, steps=seconds
-        )
+        ended = _end(seconds, decision)
         _record(prepared, started, time.monotonic() - clock, log, ended)
-        told = Told(
-            prepared=prepared,
-            decision=decision,
-            outcome=outcome,
-            seconds=time.monotonic() - clock,
-            log=log,
-            entry=promoted,
-        )
+        taken = time.monotonic() - clock
+        told = Told(prepared=prepared, decision=decision, outcome=ended.outcome, seconds=taken, log=log)
         if as_json:
             sys.stdout.write(tell_json(told) + "\n")
         else:
             show_summary(console, told)
-    return 0 if passed else REFUSED
+    return 0 if decision.verdict.passed else REFUSED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
+    """What a run came to."""
+
     outcome: str
     reason: str
     bundle: str = ""
     steps: dict[str, float] = field(default_factory=dict)
 
 
-def _execute(prepared: Prepared, console: Console, log: Path) -> tuple[dict[str, float], Decision, str]:
-    """Run the compiled pipeline; returns the seconds of each step, the decision, and the champion's ledger entry."""
+def _end(seconds: dict[str, float], decision: Decision) -> Ended:
+    verdict = decision.verdict
+    unchanged = verdict.passed and all(taken == 0.0 for taken in seconds.values())
+    outcome = "unchanged" if unchanged else "promoted" if verdict.passed else "refused"
+    return Ended(outcome=outcome, reason=summarise(verdict), bundle=verdict.bundle, steps=seconds)
+
+
+def _failure(error: BaseException) -> Ended:
+    if isinstance(error, KeyboardInterrupt):
+        return Ended(outcome="failed", reason="interrupted")
+    refused = isinstance(error, NoriaError) and error.exit_code == REFUSED
+    return Ended(outcome="refused" if refused else "failed", reason=str(error))
+
+
+def _execute(prepared: Prepared, console: Console, log: Path) -> tuple[dict[str, float], Decision]:
+    """Run the compiled pipeline; returns the seconds of each step, and the decision."""
     from pipelines.compiling import COMPILED
     from pipelines.graph import read_graph
     from pipelines.laptop import run
@@ -138,7 +138,7 @@ def _execute(prepared: Prepared, console: Console, log: Path) -> tuple[dict[str,
                 COMPILED, prepared.parameters.arguments(), home=prepared.workspace.settings.home, listen=listener.hear
             )
         except NoriaError as error:
-            error.add_note(f"The log is {log}")
+            error.add_note(f"the log is {output.show_path(str(log))}")
             raise
         decision = msgspec.json.decode(found.read_bytes(), type=Decision)
         for name in names:
@@ -146,8 +146,7 @@ def _execute(prepared: Prepared, console: Console, log: Path) -> tuple[dict[str,
                 display.end(name, "skipped", text="a gate said no")
     if graph.unheeded:
         console.print(f"[dim]Not enforced on this machine: {'; '.join(_short(text) for text in graph.unheeded)}[/dim]")
-    champion = prepared.workspace.ledger(prepared.task.name).champion()
-    return listener.seconds, decision, champion.entry if champion else ""
+    return listener.seconds, decision
 
 
 def _short(text: str) -> str:

@@ -30,7 +30,6 @@ class Told:
     outcome: str
     seconds: float
     log: Path
-    entry: str  # the ledger entry that the champion stands on
 
     @property
     def evaluation(self) -> Evaluation:

@@ -114,7 +114,10 @@ class Ledger:
         actor: str,
         code: str,
     ) -> Entry:
-        """Record that the bundle was judged; an equal entry that is there already is returned as it is."""
+        """Record that the bundle was judged; an entry of the same plan and the same end is returned as it is.
+
+        Its evidence may differ: a run that was killed measures the latency again, and comes to the same end.
+        """
         draft = self._draft(
             "evaluated", bundle=bundle, champion=champion, plan=plan, basis=basis, evidence=evidence, passed=passed,
             reason=reason, actor=actor, code=code,
@@ -139,7 +142,7 @@ class Ledger:
 
         def decide(chain: Chain) -> Entry:
             last = chain.standing.last
-            if last is not None and _same_judgement(last, draft, but_evidence=True):
+            if last is not None and _same_judgement(last, draft):
                 return last
             if chain.standing.basis != basis:
                 raise LedgerError(
@@ -264,10 +267,8 @@ class Ledger:
                 yield Problem(entry=f"evidence/{digest}.json", kind=kind, found=str(error), expected="the evidence")
 
 
-def _same_judgement(entry: Entry, draft: Entry, *, but_evidence: bool = False) -> bool:
-    """Whether both say the same thing, whoever said it and when."""
-    if not but_evidence and entry.evidence != draft.evidence:
-        return False
+def _same_judgement(entry: Entry, draft: Entry) -> bool:
+    """Whether both say the same thing, whoever said it, when, and from which measurement."""
     return all(getattr(entry, name) == getattr(draft, name) for name in ("kind", "bundle", "plan", "basis", "passed"))
 
 
