@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("noria")
 OUTSIDER = ROOT / "tests" / "outsider"
 TIMEOUT = 240
+RUN = ("run", "--task", "wine", "--json", "--param", "threads=1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class Noria:
 
     def run(self, *words: str) -> Done:
         """`noria run --task wine --json`, on one thread, for tests run side by side and waiting threads spin."""
-        return self("run", "--task", "wine", "--json", "--param", "threads=1", *words)
+        return self(*RUN, *words)
 
     def ledger(self) -> list[dict[str, Any]]:
         done = self("releases", "--task", "wine", "--json")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from faults.disturbed import Fault, disturb, wait_until
-from noria_command import Noria
+from noria_command import RUN, Noria
 
 from noria.steps.workspace import Settings, Workspace
 
@@ -67,7 +67,7 @@ def test_a_run_on_a_disk_that_fills_up_ends_clearly_and_goes_on_when_there_is_ro
     for step in ("validate", "train", "judge", "deploy"):
         mark, filler = tmp_path / f"mark-{step}", disk / "filler"
         held = disturb(noria, Fault(step=step, moment="line:noria-started", kind="hold"), mark)
-        process = held.start("run", "--task", "wine", "--json")
+        process = held.start(*RUN)
         try:
             wait_until(mark.exists, f"the run reaches {step}")
             filler.write_bytes(bytes(shutil.disk_usage(disk).free))

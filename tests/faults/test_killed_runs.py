@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from faults.disturbed import Fault, disturb, processes_of, wait_until
-from noria_command import Noria
+from noria_command import RUN, Noria
 
 START, END = "line:noria-started", "line:noria-finished"
 
@@ -97,7 +97,7 @@ def test_a_step_that_may_be_tried_again_is_and_the_run_ends_well(
 def test_of_two_runs_at_once_the_second_ends_and_names_the_first(wine: Noria, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     held = disturb(wine, Fault(step="validate", moment=START, kind="hold"), mark)
-    first = held.start("run", "--task", "wine", "--json")
+    first = held.start(*RUN)
     try:
         wait_until(mark.exists, "the first run reaches its second step")
         second = wine.run()

@@ -13,8 +13,8 @@ from noria.reports.validation import validation_page
 
 FLOW = ColumnFacts(
     name="flow", type="float32", shape=(), unit="l/s", description="at the inlet", role="feature", personal="none",
-    owner="the waterworks",    rows=500, null_share=0.02, maximum_null_share=0.01, minimum=-1.0, maximum=50.0, observed_minimum=-3.5,
-    observed_maximum=44.0, distinct=480,
+    owner="the waterworks", rows=500, null_share=0.02, maximum_null_share=0.01, minimum=-1.0, maximum=50.0,
+    observed_minimum=-3.5, observed_maximum=44.0, distinct=480,
 )  # fmt: skip
 
 
