@@ -45,7 +45,7 @@ def run_with_noria(chain: Chain, home: Path) -> Path:
     from pipelines.laptop import run
 
     heard: list[str] = []
-    return run(chain.compiled, {"start": 0}, home=home, listen=heard.append)
+    return run(chain.compiled, {"start": 0}, home=home, cache=home / "cache", listen=heard.append)
 
 
 RUNNERS: dict[str, Callable[[Chain, Path], Path]] = {"kfp": run_with_kfp, "noria": run_with_noria}

@@ -41,12 +41,14 @@ def cached_step(line: str) -> str | None:
     return found.group(1) if found else None
 
 
-def run(compiled: Path, arguments: Mapping[str, Any], *, home: Path, listen: Callable[[str], None]) -> Path:
+def run(
+    compiled: Path, arguments: Mapping[str, Any], *, home: Path, cache: Path, listen: Callable[[str], None]
+) -> Path:
     """Run the pipeline to its end; returns the path of the decision that it came to.
 
     `listen` gets every line that the pipeline and its steps print, and may raise to end the run: a step that said why
-    it failed is not tried again. Steps whose inputs did not change are taken from the cache under `home`. Raises
-    NoriaError for a step that ended without a word.
+    it failed is not tried again. Steps whose inputs did not change are taken from `cache`, which belongs to
+    one object store. Raises NoriaError for a step that ended without a word.
     """
     from kfp import components, local
 
@@ -57,7 +59,7 @@ def run(compiled: Path, arguments: Mapping[str, Any], *, home: Path, listen: Cal
             pipeline_root=str(home / "pipeline"),
             raise_on_error=True,
             enable_caching=True,
-            cache_root=str(home / "pipeline" / "cache"),
+            cache_root=str(cache),
         )
         pipeline = components.load_component_from_file(str(compiled))
         try:

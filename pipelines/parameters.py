@@ -109,10 +109,17 @@ def _set(values: dict[str, Any], key: str, text: str) -> None:
         raise UsageError(
             f"no parameter {key!r}: there are {', '.join(allowed)} ({', '.join(f'{name}.<key>' for name in GROUPS)})"
         )
+    if not name and isinstance(values.get(key), str):
+        values[key] = text
+        return
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"parameter {key} is {text!r}: expected a number or a word, as YAML writes it") from error
     if name:
-        values[group] = {**values.get(group, {}), name: yaml.safe_load(text)}
+        values[group] = {**values.get(group, {}), name: value}
     else:
-        values[key] = text if isinstance(values.get(key), str) else yaml.safe_load(text)
+        values[key] = value
 
 
 def _typed(values: Mapping[str, Any], environment: str) -> Parameters:

@@ -35,7 +35,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
         """Read the settings; a name that starts with NORIA_ and that nobody knows is a UsageError."""
-        home = (folder or Path.cwd()) / environment.get("NORIA_HOME", ".noria")
+        home = (folder or Path.cwd()) / (environment.get("NORIA_HOME") or ".noria")
         objects = environment.get("NORIA_OBJECTS") or str(home / "objects")
         if not objects.startswith("s3://"):
             if "://" in objects:

@@ -108,6 +108,7 @@ def test_a_new_champion_takes_over_without_a_lost_or_mixed_answer(shop: Shop):
         clients = [threading.Thread(target=ask, args=(running,)) for _ in range(4)]
         for client in clients:
             client.start()
+        wait_until(lambda: set(seeds) <= seen or bool(wrong), "the first champion answers")
         for seed in (2, 3, 4):
             digest = shop.publish(seed=seed)
             truth[digest] = expected(seed)

@@ -103,6 +103,7 @@ def releases(context: typer.Context, task: TaskOption = FASHION, json: JsonOptio
 
     Example: noria releases --json
     """
+    context.obj = (task, json)
     if context.invoked_subcommand is None:
         from noria.cli.releases import list_releases
 
@@ -110,14 +111,19 @@ def releases(context: typer.Context, task: TaskOption = FASHION, json: JsonOptio
 
 
 @releases_app.command()
-def verify(task: TaskOption = FASHION, json: JsonOption = False) -> None:
+def verify(
+    context: typer.Context,
+    task: Annotated[str, typer.Option(help="The task's name; that of `releases`, unless given.")] = "",
+    json: JsonOption = False,
+) -> None:
     """Look for any altered, missing or inserted entry; exit code 1 if there is one.
 
     Example: noria releases verify
     """
     from noria.cli.releases import verify_releases
 
-    raise typer.Exit(verify_releases(task, as_json=json))
+    above, as_json = context.obj
+    raise typer.Exit(verify_releases(task or above, as_json=json or as_json))
 
 
 @app.command()

@@ -20,6 +20,7 @@ def predict_one(task: str, *, image: Path | None, row: int | None, url: str, as_
     """Ask about a file or a row of the champion's dataset, at a running predictor or at one started for it."""
     if (image is None) == (row is None):
         raise UsageError("give one of --image FILE and --row N: what is to be predicted?")
+    image = image.resolve() if image else None
     project = enter_project()
     workspace = Workspace.from_environment()
     bundle = champion_bundle(workspace, task)

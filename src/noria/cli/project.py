@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -23,8 +24,9 @@ def find_project(start: Path | None = None) -> Path:
 
 
 def enter_project() -> Path:
-    """Find the project and make its programs (pipelines, components, serving) importable from it."""
+    """Go to the project's root and make its programs (pipelines, components, serving) importable."""
     folder = find_project()
+    os.chdir(folder)  # programs of the project run from its root, and what is kept lies there
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import sys
 import time
@@ -20,7 +21,7 @@ from noria.cli import output
 from noria.cli.display import Display
 from noria.cli.preparing import Prepared, prepare
 from noria.cli.summary import Told, show_summary, tell_json
-from noria.errors import NoriaError
+from noria.errors import LedgerError, NoriaError
 from noria.ml.progress import parse
 from noria.steps.exhibit import summarise
 from noria.steps.judge import Decision
@@ -87,6 +88,7 @@ def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_json: 
             with suppress(NoriaError, OSError):
                 _record(prepared, started, time.monotonic() - clock, log, _failure(error))
             raise
+        _check_champion(prepared, decision)
         ended = _end(seconds, decision)
         _record(prepared, started, time.monotonic() - clock, log, ended)
         taken = time.monotonic() - clock
@@ -108,9 +110,21 @@ class Ended:
     steps: dict[str, float] = field(default_factory=dict)
 
 
+def _check_champion(prepared: Prepared, decision: Decision) -> None:
+    """What passed has to be champion now; LedgerError where the ledger says otherwise."""
+    champion = prepared.workspace.ledger(prepared.task.name).champion()
+    found = champion.bundle if champion else "nobody"
+    if decision.verdict.passed and found != decision.verdict.bundle:
+        raise LedgerError(
+            f"bundle {decision.verdict.bundle[:12]} passed, but the ledger's champion is {found[:12]}: another "
+            "run or a person was faster; run again"
+        )
+
+
 def _end(seconds: dict[str, float], decision: Decision) -> Ended:
     verdict = decision.verdict
-    unchanged = verdict.passed and all(taken == 0.0 for taken in seconds.values())
+    is_champion = verdict.champion == verdict.bundle or all(taken == 0.0 for taken in seconds.values())
+    unchanged = verdict.passed and is_champion
     outcome = "unchanged" if unchanged else "promoted" if verdict.passed else "refused"
     return Ended(outcome=outcome, reason=summarise(verdict), bundle=verdict.bundle, steps=seconds)
 
@@ -128,6 +142,9 @@ def _execute(prepared: Prepared, console: Console, log: Path) -> tuple[dict[str,
     from pipelines.graph import read_graph
     from pipelines.laptop import run
 
+    settings = prepared.workspace.settings
+    # What is cached are addresses in one object store: another store has its own cache.
+    cache = settings.home / "pipeline" / f"cache-{hashlib.sha256(settings.objects.encode()).hexdigest()[:12]}"
     graph = read_graph(COMPILED)
     names = [step.name for step in graph.steps]
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +152,7 @@ def _execute(prepared: Prepared, console: Console, log: Path) -> tuple[dict[str,
         listener = Listener(display=display, log=stream)
         try:
             found = run(
-                COMPILED, prepared.parameters.arguments(), home=prepared.workspace.settings.home, listen=listener.hear
+                COMPILED, prepared.parameters.arguments(), home=settings.home, cache=cache, listen=listener.hear
             )
         except NoriaError as error:
             error.add_note(f"the log is {output.show_path(str(log))}")

@@ -126,7 +126,7 @@ def _verdict(told: Told) -> Text:
     digest = told.decision.verdict.bundle
     words = {
         "promoted": ("promoted", "bold green", f": {summarise(told.decision.verdict)}"),
-        "unchanged": ("nothing changed", "bold green", ": every step's inputs are as before; the verdict stands"),
+        "unchanged": ("nothing changed", "bold green", ": it is the champion already, and the verdict stands"),
         "refused": ("refused", "bold red", f", because {summarise(told.decision.verdict)}"),
     }
     word, style, reason = words[told.outcome]

@@ -112,6 +112,8 @@ class TrustedKeys:
             raw = base64.b64decode(signature, validate=True)
         except (binascii.Error, ValueError) as error:
             raise BundleError(f"the signature {signature[:20]!r}… is not base64: it was altered") from error
+        if base64.b64encode(raw).decode("ascii") != signature:  # its last bits can differ and mean the same bytes
+            raise BundleError(f"the signature {signature[:20]!r}… is not as base64 writes it: it was altered")
         self.verify(key_id=key_id, signed=pre_authentication(payload_type, payload), signature=raw)
 
     def _load(self, key_id: str) -> ec.EllipticCurvePublicKey:

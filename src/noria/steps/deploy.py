@@ -9,7 +9,7 @@ import msgspec
 from noria.errors import EvidenceError
 from noria.gates.judge import judge as ask_gates
 from noria.ml.progress import Progress
-from noria.steps.exhibit import Exhibit, champion_of, keep_exhibit, summarise
+from noria.steps.exhibit import Exhibit, champion_of, keep_exhibit, read_exhibit, summarise
 from noria.steps.judge import Decision
 from noria.steps.workspace import Workspace, digest_of
 from noria.stores.ledger_entry import Entry
@@ -21,25 +21,26 @@ def deploy(
 ) -> str:
     """Promote the candidate in the release ledger; returns the digest of the entry that made it champion.
 
-    The verdict is not believed but reached again from the evidence. Raises EvidenceError where it is missing, belongs
-    to another bundle, or does not carry the candidate; LedgerError where the champion changed meanwhile.
+    The verdict is not believed but reached again from the evidence that the ledger names. Raises
+    EvidenceError where it is missing, belongs to another bundle, or does not carry the candidate; LedgerError where the champion changed meanwhile.
     """
     candidate = workspace.fetch_bundle(digest_of(bundle))
     try:
         given = msgspec.json.decode(Path(decision).read_bytes(), type=Decision)
     except (OSError, msgspec.DecodeError) as error:
         raise EvidenceError(f"{decision} holds no decision ({error}): judge the candidate again") from error
-    verdict = ask_gates(given.evidence, given.limits)
-    if verdict.bundle != candidate.digest:
+    if given.verdict.bundle != candidate.digest:
         raise EvidenceError(
-            f"the decision is about bundle {verdict.bundle[:12]}, to be deployed is {candidate.digest[:12]}: "
+            f"the decision is about bundle {given.verdict.bundle[:12]}, to be deployed is {candidate.digest[:12]}: "
             "evidence of another bundle promotes nothing; judge this one"
         )
-    if not verdict.passed:
+    ledger = workspace.ledger(candidate.facts.task, writable=True)
+    shown = _recorded(ledger, candidate.digest, plan, basis)
+    verdict = ask_gates(shown.evidence, shown.limits)
+    if verdict.bundle != candidate.digest or not verdict.passed:
         raise EvidenceError(
             f"bundle {candidate.digest[:12]} did not pass the gates ({summarise(verdict)}): it stays out"
         )
-    ledger = workspace.ledger(candidate.facts.task, writable=True)
     if (compared := champion_of(ledger, basis)) != verdict.champion:
         raise EvidenceError(
             f"the candidate was compared with {verdict.champion[:12] or 'nobody'}, this run is based on champion "
@@ -54,13 +55,24 @@ def deploy(
         bundle=candidate.digest,
         plan=plan,
         basis=basis,
-        evidence=keep_exhibit(ledger, Exhibit(evidence=given.evidence, limits=given.limits)),
+        evidence=keep_exhibit(ledger, shown),
         reason=summarise(verdict),
         actor="pipeline",
         code=code,
     )
     progress(f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC", None)
     return entry.digest
+
+
+def _recorded(ledger: Ledger, bundle: str, plan: str, basis: str) -> Exhibit:
+    """What the gates saw when the ledger recorded that the bundle passed in this run; a file's word is not enough."""
+    for entry in reversed(ledger.entries()):
+        same = (entry.bundle, entry.plan, entry.basis) == (bundle, plan, basis)
+        if entry.kind == "evaluated" and entry.passed and same:
+            return read_exhibit(ledger, entry.evidence)
+    raise EvidenceError(
+        f"the ledger holds no evaluation of this run that bundle {bundle[:12]} passed: judge it, then deploy it"
+    )
 
 
 def _taken_back(ledger: Ledger, bundle: str) -> Entry | None:

@@ -73,7 +73,11 @@ def judge(
         data=_read(Path(evidence["data"]), DataEvidence),
         evaluation=_read(Path(evidence["evaluation"]), Evaluation),
         serving=_read(Path(evidence["serving"]), ServingEvidence),
-        parity=ParityEvidence(bundle=candidate.digest, rows=PARITY_ROWS, max_difference=candidate.facts.parity),
+        parity=ParityEvidence(
+            bundle=candidate.digest,
+            rows=min(PARITY_ROWS, candidate.facts.training_rows),
+            max_difference=candidate.facts.parity,
+        ),
     )
     bounds = read_group("limits", limits, Limits)
     verdict = ask_gates(shown, bounds)
