@@ -21,8 +21,8 @@ def deploy(
 ) -> str:
     """Promote the candidate in the release ledger; returns the digest of the entry that made it champion.
 
-    The verdict is not believed but reached again from the evidence that the ledger names. Raises
-    EvidenceError where it is missing, belongs to another bundle, or does not carry the candidate; LedgerError where the champion changed meanwhile.
+    The verdict is not believed but reached again from the evidence that the ledger names. Raises EvidenceError where
+    it is missing, belongs to another bundle, or does not carry the candidate; LedgerError where the champion changed.
     """
     candidate = workspace.fetch_bundle(digest_of(bundle))
     try:
