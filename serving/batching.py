@@ -3,106 +3,210 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from queue import SimpleQueue
+from time import monotonic, perf_counter
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from noria.errors import ServingError
-from serving.metrics import Metrics
 from serving.options import Limits
 
-Features = Mapping[str, NDArray[Any]]
-Predict = Callable[[dict[str, NDArray[Any]]], NDArray[np.float32]]
+log = logging.getLogger("serving")
+
+Arrays = Mapping[str, NDArray[Any]]
+Done = Callable[[Arrays | Exception], None]
+Run = Callable[[dict[str, NDArray[Any]]], Arrays]
+NEW = 0.2  # weight of the newest batch in the model's pace
 
 
 class OverloadError(ServingError):
-    """More requests wait than the limit allows."""
+    """The queue is full, or the wait would be longer than a request may take; `seconds` is when to come back."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
-@dataclass(frozen=True, kw_only=True)
+class Watch(Protocol):
+    """Who wants to know how the batches go."""
+
+    def waited(self, seconds: float) -> None:
+        """Say how long a request waited for its turn."""
+
+    def ran(self, outputs: Arrays, rows: int, seconds: float) -> None:
+        """Tell of a batch; on the worker's thread, after its answers are on their way."""
+
+
+@dataclass(slots=True)
 class Waiting:
-    """One request in the queue, and where its answer goes."""
+    """One request in the queue, and who is told its outcome."""
 
-    features: Features
+    features: Arrays
     rows: int
-    answer: asyncio.Future[NDArray[np.float32]]
+    came: float  # monotonic seconds
+    done: Done
+    alone: bool = False  # it was in a batch that failed: nobody shares the next one with it
 
 
 class Batcher:
     """Runs one model on one thread of its own, off the event loop; an idle model starts at once.
 
-    Everything but the model's run happens on the event loop, so that the queue needs no lock.
+    Everything but the model's run happens on the event loop, so that the queue needs no lock. `batch_rows` is how many
+    rows run together at most, `pace` the seconds that a row takes at first; later it is learnt from each batch.
     """
 
-    def __init__(self, predict: Predict, limits: Limits, metrics: Metrics) -> None:
-        self._predict = predict
+    def __init__(
+        self, run: Run, limits: Limits, watch: Watch, *, batch_rows: int | None = None, pace: float = 0.0
+    ) -> None:
+        self._run_model = run
         self._limits = limits
-        self._metrics = metrics
+        self._watch = watch
+        self._batch_rows = batch_rows or limits.batch_rows
+        self._pace = pace
         self._queue: deque[Waiting] = deque()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._working: asyncio.Task[None] | None = None
+        self._queued_rows = 0
+        self._running: Sequence[Waiting] = ()
+        self._started = 0.0
         self._closed = False
+        self._woken = False
+        self._loop = asyncio.get_running_loop()
+        self._work: SimpleQueue[Sequence[Waiting] | None] = SimpleQueue()
+        threading.Thread(target=self._serve, name="model", daemon=True).start()
 
-    async def predict(self, features: Features, rows: int) -> NDArray[np.float32]:
-        """Wait for a turn and return probabilities of shape (rows, classes); OverloadError if the queue is full."""
-        if len(self._queue) >= self._limits.waiting_requests:
+    @property
+    def depth(self) -> int:
+        """Requests that wait for a turn."""
+        return len(self._queue)
+
+    @property
+    def idle(self) -> bool:
+        """Say whether nothing runs and nothing waits."""
+        return not self._running
+
+    def admit(self) -> None:
+        """Raise OverloadError where a request that comes now would not be answered in time; costs next to nothing."""
+        if not self._running:
+            return
+        wait = self.expected_wait()
+        if wait > self._limits.request_seconds or len(self._queue) >= self._limits.waiting_requests:
             raise OverloadError(
-                f"{len(self._queue)} requests wait for the model, which is the limit: come back in a second"
+                f"{len(self._queue)} requests wait for the model, {wait:.1f} s of work: expected a shorter queue, "
+                "so come back later or ask another replica",
+                max(1, round(wait)),
             )
-        waiting = Waiting(features=features, rows=rows, answer=asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        self._metrics.waiting.set(len(self._queue))
-        if self._working is None:
-            self._working = asyncio.create_task(self._work())
-        return await waiting.answer
+
+    def expected_wait(self) -> float:
+        """Seconds until a request that comes now would get its turn, by the pace of the last batches."""
+        running = monotonic() - self._started if self._running else 0.0
+        ahead = sum(waiting.rows for waiting in self._running)
+        # What has run for longer than its pace foretold is expected to need as much again.
+        return self._queued_rows * self._pace + abs(ahead * self._pace - running)
+
+    def submit(self, features: Arrays, rows: int, done: Done) -> None:
+        """Queue rows for a run; `done` is called once, on the event loop, with the outputs or with what went wrong."""
+        self._queue.append(Waiting(features, rows, monotonic(), done))
+        self._queued_rows += rows
+        if not self._running and not self._woken:
+            # At the end of this turn of the loop, so that what other sockets hold by now comes along.
+            self._woken = True
+            self._loop.call_soon(self._wake)
 
     def close(self) -> None:
         """Let go of the thread as soon as nothing waits any more; what waits is answered."""
         self._closed = True
-        if self._working is None:
-            self._worker.shutdown(wait=False)
+        if not self._running and not self._woken:
+            self._work.put(None)
 
-    async def _work(self) -> None:
-        while self._queue:
-            await self._answer(self._take())
-        self._working = None
-        if self._closed:
-            self._worker.shutdown(wait=False)
+    def _wake(self) -> None:
+        self._woken = False
+        if not self._running:
+            self._start(self._take())
 
     def _take(self) -> list[Waiting]:
-        """Take the longest waiting request, and as many after it as fit into the batch."""
-        batch = [self._queue.popleft()]
-        rows = batch[0].rows
-        while self._queue and rows + self._queue[0].rows <= self._limits.batch_rows:
-            batch.append(self._queue.popleft())
-            rows += batch[-1].rows
-        self._metrics.waiting.set(len(self._queue))
-        self._metrics.batch_rows.observe(rows)
+        """Take the longest waiting request, and as many after it as fit; those that nobody waits for are dropped."""
+        now = monotonic()
+        batch: list[Waiting] = []
+        rows = 0
+        while self._queue and self._fits(batch, rows, self._queue[0]):
+            waiting = self._queue.popleft()
+            self._queued_rows -= waiting.rows
+            if now - waiting.came > self._limits.request_seconds:
+                waiting.done(OverloadError("the request waited too long for the model: ask again later", 1))
+                continue
+            self._watch.waited(now - waiting.came)
+            batch.append(waiting)
+            rows += waiting.rows
         return batch
 
-    async def _answer(self, batch: Sequence[Waiting]) -> None:
-        run = asyncio.get_running_loop().run_in_executor(self._worker, self._run, batch)
-        await asyncio.wait([run])  # unlike `await run` it leaves a fault in the future, whatever its kind
-        fault = run.exception()
-        if fault is not None and len(batch) > 1:
-            # Rows that the model fails on must not take their neighbours' answers along.
-            for waiting in batch:
-                await self._answer([waiting])
-            return
-        for place, waiting in enumerate(batch):
-            if waiting.answer.done():  # cancelled: the server gave up on the request
-                continue
-            if fault is not None:
-                waiting.answer.set_exception(fault)
-            else:
-                waiting.answer.set_result(run.result()[place])
+    def _fits(self, batch: Sequence[Waiting], rows: int, next_one: Waiting) -> bool:
+        if not batch:
+            return True
+        return rows + next_one.rows <= self._batch_rows and not next_one.alone and not batch[0].alone
 
-    def _run(self, batch: Sequence[Waiting]) -> list[NDArray[np.float32]]:
-        features = {name: np.concatenate([waiting.features[name] for waiting in batch]) for name in batch[0].features}
-        ends = np.cumsum([waiting.rows for waiting in batch])
-        return np.split(self._predict(features), ends[:-1])
+    def _start(self, batch: Sequence[Waiting]) -> None:
+        self._running = batch
+        if batch:
+            self._started = monotonic()
+            self._work.put(batch)
+        elif self._closed:
+            self._work.put(None)
+
+    def _finish(self, batch: Sequence[Waiting], result: Sequence[Arrays] | Exception, seconds: float) -> None:
+        """Tell the outcome of a batch; the next one starts first, so that the model is never idle meanwhile."""
+        rows = sum(waiting.rows for waiting in batch)
+        self._pace += (seconds / rows - self._pace) * (NEW if self._pace else 1.0)
+        if isinstance(result, Exception) and len(batch) > 1:
+            # Rows that the model fails on must not take their neighbours' answers along: each has a run of its own.
+            for waiting in reversed(batch):
+                waiting.alone = True
+                self._queue.appendleft(waiting)
+            self._queued_rows += rows
+            self._start(self._take())
+            return
+        self._start(self._take())
+        for place, waiting in enumerate(batch):
+            waiting.done(result if isinstance(result, Exception) else result[place])
+
+    def _serve(self) -> None:
+        """The worker thread: run batch after batch until told to end."""
+        while (batch := self._work.get()) is not None:
+            started = perf_counter()
+            outputs: Arrays = {}
+            result: Sequence[Arrays] | Exception
+            try:
+                outputs = self._run_model(_join(batch))
+                result = _part(outputs, batch)
+            except Exception as error:  # noqa: BLE001 - whatever a model does, its thread lives on, and its clients are told
+                result = error
+            seconds = perf_counter() - started
+            try:
+                self._loop.call_soon_threadsafe(self._finish, batch, result, seconds)
+            except RuntimeError:  # the loop is closed: nobody waits for an answer any more
+                return
+            if outputs:
+                self._watch.ran(outputs, sum(waiting.rows for waiting in batch), seconds)
+
+
+def _join(batch: Sequence[Waiting]) -> dict[str, NDArray[Any]]:
+    if len(batch) == 1:
+        return dict(batch[0].features)
+    return {name: np.concatenate([waiting.features[name] for waiting in batch]) for name in batch[0].features}
+
+
+def _part(outputs: Arrays, batch: Sequence[Waiting]) -> list[Arrays]:
+    if len(batch) == 1:
+        return [outputs]
+    parts: list[Arrays] = []
+    start = 0
+    for waiting in batch:
+        end = start + waiting.rows
+        parts.append({name: values[start:end] for name, values in outputs.items()})
+        start = end
+    return parts

@@ -75,15 +75,15 @@ class Follower:
 
     def _settle(self) -> None:
         self._refused = ""
-        self._metrics.stale.set(0)
+        self._metrics.stale = False
 
     def _note_outage(self, fault: BaseException) -> None:
-        self._metrics.ledger_faults.inc()
+        self._metrics.ledger_faults += 1
         log.warning("no look at the ledger, %s keeps answering: %s", self._slot.occupant.model.version, fault)
 
     def _refuse(self, digest: str, fault: BaseException | None) -> None:
         self._refused, self._refused_at = digest, self._clock()
-        self._metrics.stale.set(1)
+        self._metrics.stale = True
         self._metrics.count_load("refused")
         log.error("champion %s is refused, %s keeps answering: %s", digest, self._slot.occupant.model.version, fault)
 

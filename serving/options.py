@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +14,13 @@ class Limits:
     """How much one client, and all of them together, may ask for."""
 
     body_bytes: int = 16 * 2**20
+    head_bytes: int = 16 * 2**10
+    headers: int = 100
+    connections: int = 1024
+    idle_seconds: float = 75.0  # a connection without a request
+    head_seconds: float = 10.0  # until a request's headers are there, and between two parts of its body
+    body_seconds: float = 60.0  # until the whole body is there
+    request_seconds: float = 10.0  # until the answer
     request_rows: int = 1024
     batch_rows: int = 256
     waiting_requests: int = 512
@@ -20,13 +28,17 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to serve, where, and within which limits; exactly one of `bundle` and `follow` is given."""
+    """What to serve, where, and within which limits; at most one of `bundle` and `follow` is given."""
 
     bundle: Path | None
     follow: str
     name: str
+    models: tuple[tuple[str, Path], ...]  # further ones: name and bundle
     host: str
     port: int
+    admin_host: str
+    admin_port: int | None  # None for no admin port
+    admin_sources: tuple[str, ...]
     trusted_keys: Path | None
     threads: int
     poll_seconds: float
@@ -38,13 +50,20 @@ class Options:
 
 def parse_options(arguments: Sequence[str]) -> Options:
     """Read the command line; a wrong one ends the process with exit code 2 and says what is expected."""
-    given = _build_parser().parse_args(arguments)
+    parser = _build_parser()
+    given = parser.parse_args(arguments)
+    if not (given.bundle or given.follow or given.model or given.admin_port is not None):
+        parser.error("found nothing to serve: expected --bundle, --follow, --model or --admin-port")
     return Options(
         bundle=given.bundle,
         follow=given.follow or "",
         name=given.name or given.follow or "",
         host=given.host,
         port=given.http_port,
+        models=tuple(given.model),
+        admin_host=given.admin_host,
+        admin_port=given.admin_port,
+        admin_sources=tuple(given.admin_source),
         trusted_keys=given.trusted_keys,
         threads=given.threads,
         poll_seconds=given.poll_seconds,
@@ -53,6 +72,13 @@ def parse_options(arguments: Sequence[str]) -> Options:
         exit_with_parent=given.exit_with_parent,
         limits=Limits(
             body_bytes=given.max_body_bytes,
+            head_bytes=given.max_head_bytes,
+            headers=given.max_headers,
+            connections=given.max_connections,
+            idle_seconds=given.idle_seconds,
+            head_seconds=given.head_seconds,
+            body_seconds=given.body_seconds,
+            request_seconds=given.request_seconds,
             request_rows=given.max_rows,
             batch_rows=given.max_batch_rows,
             waiting_requests=given.max_waiting,
@@ -63,31 +89,91 @@ def parse_options(arguments: Sequence[str]) -> Options:
 def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serving",
-        description="Serve a model over the Open Inference Protocol.",
+        description="Serve models over the Open Inference Protocol.",
         epilog="example: python -m serving --follow fashion --http-port 8080",
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--bundle", type=Path, metavar="DIR", help="serve the bundle in this folder")
-    what.add_argument("--follow", metavar="TASK", help="serve the task's champion, and each one after it")
-    parser.add_argument("--name", help="the model's name in addresses (default: its task)")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    _add_number(parser, "--http-port", 8080, "the port to listen on, 0 for any free one", least=0)
-    parser.add_argument("--trusted-keys", type=Path, metavar="DIR", help="the public keys that are believed")
-    _add_number(parser, "--threads", 1, "threads that compute one batch")
-    parser.add_argument("--poll-seconds", type=_seconds, default=2.0, help="pause between looks at the ledger")
-    parser.add_argument(
-        "--drain-seconds", type=_seconds, default=0.0, help="how long to answer after SIGTERM while unready"
-    )
-    _add_number(parser, "--grace-seconds", 25, "how long requests in flight may take after that")
-    parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
-    _add_number(parser, "--max-body-bytes", Limits.body_bytes, "the largest request body")
-    _add_number(parser, "--max-rows", Limits.request_rows, "the most rows in a request")
-    _add_number(parser, "--max-batch-rows", Limits.batch_rows, "the most rows of several requests run together")
-    _add_number(parser, "--max-waiting", Limits.waiting_requests, "the most requests that wait for the model")
+    _add_models(parser)
+    _add_places(parser)
+    _add_times(parser)
+    _add_limits(parser)
     return parser
 
 
-def _add_number(parser: argparse.ArgumentParser, name: str, default: int, explanation: str, least: int = 1) -> None:
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what to serve")
+    first = group.add_mutually_exclusive_group()
+    first.add_argument("--bundle", type=Path, metavar="DIR", help="serve the bundle in this folder")
+    first.add_argument("--follow", metavar="TASK", help="serve the task's champion, and each one after it")
+    group.add_argument("--name", help="that model's name in addresses (default: its task)")
+    group.add_argument(
+        "--model", action="append", default=[], type=_named_folder, metavar="NAME=DIR", help="serve this bundle as well"
+    )
+    group.add_argument("--trusted-keys", type=Path, metavar="DIR", help="the public keys that are believed")
+    _add_number(group, "--threads", 1, "threads that compute one batch")
+    group.add_argument(
+        "--poll-seconds", type=_seconds, default=2.0, metavar="S", help="between looks at the ledger (2)"
+    )
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("where to listen")
+    group.add_argument("--host", default="127.0.0.1", help="the address of the data port (default: %(default)s)")
+    _add_number(group, "--http-port", 8080, "the data port, 0 for any free one", least=0)
+    group.add_argument("--admin-host", default="127.0.0.1", help="the address of the admin port (default: %(default)s)")
+    group.add_argument(
+        "--admin-port",
+        type=int,
+        metavar="N",
+        help="load and unload models at this port, 0 for any free one (default: off)",
+    )
+    group.add_argument(
+        "--admin-source",
+        action="append",
+        default=[],
+        metavar="PREFIX",
+        help="where bundles may be loaded from: file:///folder or s3://bucket/prefix",
+    )
+
+
+def _add_times(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("times, in seconds")
+    _add_seconds(group, "--request-seconds", Limits.request_seconds, "until a request is answered, or refused with 503")
+    _add_seconds(group, "--head-seconds", Limits.head_seconds, "for a request's headers, and for a pause in its body")
+    _add_seconds(group, "--body-seconds", Limits.body_seconds, "for a request's whole body")
+    _add_seconds(group, "--idle-seconds", Limits.idle_seconds, "that a connection may stay open without a request")
+    _add_seconds(group, "--drain-seconds", 0.0, "to go on answering after SIGTERM, while not ready")
+    _add_number(group, "--grace-seconds", 25, "for what is in flight after that")
+    group.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("limits")
+    _add_number(group, "--max-body-bytes", Limits.body_bytes, "the largest request body, packed and unpacked")
+    _add_number(group, "--max-head-bytes", Limits.head_bytes, "the most bytes of an address and headers")
+    _add_number(group, "--max-headers", Limits.headers, "the most headers")
+    _add_number(group, "--max-connections", Limits.connections, "the most connections")
+    _add_number(group, "--max-rows", Limits.request_rows, "the most rows in a request")
+    _add_number(group, "--max-batch-rows", Limits.batch_rows, "the most rows of several requests run together")
+    _add_number(group, "--max-waiting", Limits.waiting_requests, "the most requests that wait for the model")
+
+
+class _Arguments(Protocol):
+    def add_argument(self, *names: str, **settings: Any) -> Any:
+        """Add an argument, as argparse's parsers and groups do."""
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"found {text!r}: expected NAME=DIR")
+    return name, Path(folder)
+
+
+def _add_seconds(parser: _Arguments, name: str, default: float, explanation: str) -> None:
+    parser.add_argument(name, type=_seconds, default=default, metavar="S", help=f"{explanation} (default: %(default)g)")
+
+
+def _add_number(parser: _Arguments, name: str, default: int, explanation: str, least: int = 1) -> None:
     def at_least(text: str) -> int:
         number = int(text)
         if number < least:

@@ -1,4 +1,4 @@
-"""Server: uvicorn around the app, from the first free port to the last answered request."""
+"""Server: from the command line to listening sockets, and from a signal to the last answered request."""
 
 from __future__ import annotations
 
@@ -10,36 +10,30 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import uvicorn
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from noria.errors import ServingError
+from noria.settings import Settings
+from serving.admin import Admin
+from serving.allowed import AllowedSources
 from serving.app import App
+from serving.follow import Follower
+from serving.front import Front
+from serving.hub import Hub
+from serving.metrics import Metrics, make_metrics
 from serving.options import Options
 from serving.slot import Slot
+from serving.source import LedgerSource, load_folder, trusted_keys
 
 log = logging.getLogger("serving")
 
-
-class Server(uvicorn.Server):
-    """uvicorn that says when it is ready, and leaves signals to us: its own handling ends the process by the signal."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._announce()
+BACKLOG = 1024  # connections that the system holds until they are taken in
+LOAD_SECONDS = 600.0  # how long an operator waits for a model at most
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, option: str = "--http-port") -> socket.socket:
     """Take the port, or any free one for 0; ServingError if it is not to be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only where the protocol is named; with it an answer can take 40 ms longer.
@@ -50,50 +44,98 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         raise ServingError(
-            f"cannot listen on {host}:{port} ({error}): choose another --http-port, 0 takes any free one"
+            f"cannot listen on {host}:{port} ({error}): choose another {option}, 0 takes any free one"
         ) from error
     return listener
 
 
-async def run_server(app: App, slot: Slot, options: Options, listener: socket.socket) -> None:
-    """Answer until SIGTERM, SIGINT or, where asked for, the end of standard input; then finish what is in flight."""
+async def serve(options: Options, settings: Settings) -> None:
+    """Load the models, answer until told to stop, finish what is in flight; NoriaError if nothing can be served."""
+    listener = bind(options.host, options.port)
+    metrics, hub = make_metrics(), Hub()
+    front = Front(options.limits, metrics, lambda front: App(hub, options.limits, metrics, front).handle)
     stop = asyncio.Event()
-    _stop_on_signals(stop)
-    if options.exit_with_parent:
-        _stop_with_parent(stop)
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=options.grace_seconds,
+    async with AsyncExitStack() as running:
+        follower = _seat_models(hub, metrics, options, settings)
+        if follower is not None:
+            await running.enter_async_context(_task(follower.run(options.poll_seconds)))
+        data = await _listen(running, front, listener)
+        ports = {"port": _port_of(data)}
+        if options.admin_port is not None:
+            admin = _make_admin(hub, metrics, options, settings)
+            listener = bind(options.admin_host, options.admin_port, "--admin-port")
+            ports["admin_port"] = _port_of(await _listen(running, admin, listener))
+        _stop_on_signals(stop)
+        if options.exit_with_parent:
+            _stop_with_parent(stop)
+        _announce(hub, ports)
+        await stop.wait()
+        front.draining = True
+        # Load balancers need a moment to see that the server is not ready; until then its port still answers.
+        await asyncio.sleep(options.drain_seconds)
+        data.close()
+        await front.finish(options.grace_seconds)
+    hub.close()
+
+
+def _seat_models(hub: Hub, metrics: Metrics, options: Options, settings: Settings) -> Follower | None:
+    """Load what the command line names; the follower of the champion where there is one to follow."""
+    follower = None
+    if options.follow:
+        source = LedgerSource(options, settings)
+        slot = Slot(source.load_first(), options.limits, metrics)
+        follower = Follower(slot, source.champion, source.load, metrics)
+        hub.add(slot)
+    elif options.bundle:
+        hub.add(Slot(load_folder(options.bundle, options.name, options, settings), options.limits, metrics))
+    for name, folder in options.models:
+        model = load_folder(folder, name, options, settings)
+        if name in hub.slots:
+            hub.slots[name].add(model)
+        else:
+            hub.add(Slot(model, options.limits, metrics))
+    return follower
+
+
+def _make_admin(hub: Hub, metrics: Metrics, options: Options, settings: Settings) -> Front:
+    sources = AllowedSources(
+        options.admin_sources,
+        trusted_keys(options, settings),
+        settings.home / "cache",
+        options.threads,
+        options.limits.batch_rows,
     )
-    server = Server(config, announce=lambda: _announce(slot, listener.getsockname()[1]))
-    stopping = asyncio.create_task(_drain(server, stop, slot, options.drain_seconds))
-    await server.serve(sockets=[listener])
-    if unanswered := server.server_state.tasks:
-        await asyncio.wait(unanswered, timeout=1)  # they were cancelled, and say so to their clients
-    stopping.cancel()
-    slot.close()
+    limits = replace(options.limits, request_seconds=LOAD_SECONDS)
+    return Front(limits, metrics, lambda _: Admin(hub, sources, options.limits, metrics).handle)
 
 
-async def _drain(server: Server, stop: asyncio.Event, slot: Slot, seconds: float) -> None:
-    await stop.wait()
-    slot.draining = True
-    # Load balancers need a moment to see that the server is not ready; until then its port still answers.
-    await asyncio.sleep(seconds)
-    server.should_exit = True
+async def _listen(running: AsyncExitStack, front: Front, listener: socket.socket) -> asyncio.Server:
+    """Answer at the socket until the stack is left."""
+    server = await asyncio.get_running_loop().create_server(front.connect, sock=listener, backlog=BACKLOG)
+    running.callback(server.close)
+    await running.enter_async_context(_task(front.watch()))
+    return server
 
 
-def _announce(slot: Slot, port: int) -> None:
-    model = slot.occupant.model
-    line = json.dumps({"event": "ready", "port": port, "model": model.name, "digest": model.digest})
-    sys.stdout.write(line + "\n")
+def _port_of(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+@asynccontextmanager
+async def _task(work: object) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _announce(hub: Hub, ports: dict[str, int]) -> None:
+    """Tell on standard output that the server is ready, for whoever started it."""
+    first = next((slot.occupant.model for slot in hub.slots.values()), None)
+    about = {"model": first.name, "digest": first.digest} if first else {}
+    sys.stdout.write(json.dumps({"event": "ready", **ports, **about}) + "\n")
     sys.stdout.flush()
 
 

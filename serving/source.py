@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from noria.errors import ObjectMissingError, ServingError
 from noria.ml.bundle import open_bundle
@@ -14,12 +15,15 @@ from serving.model import ServedModel, load_model
 from serving.options import Options
 
 
-def load_folder(options: Options, settings: Settings) -> ServedModel:
-    """Load the one bundle of `--bundle`; BundleError if it may not be served."""
-    if options.bundle is None:
-        raise ServingError("there is no bundle to serve: give --bundle DIR or --follow TASK")
-    bundle = open_bundle(options.bundle, trusted=TrustedKeys(options.trusted_keys or settings.trusted_keys))
-    return load_model(bundle, options.name, options.threads)
+def trusted_keys(options: Options, settings: Settings) -> TrustedKeys:
+    """The keys whose bundles are believed."""
+    return TrustedKeys(options.trusted_keys or settings.trusted_keys)
+
+
+def load_folder(folder: Path, name: str, options: Options, settings: Settings) -> ServedModel:
+    """Load the bundle in a folder; BundleError if it may not be served."""
+    bundle = open_bundle(folder, trusted=trusted_keys(options, settings))
+    return load_model(bundle, name, options.threads, options.limits.batch_rows)
 
 
 class LedgerSource:
@@ -28,7 +32,7 @@ class LedgerSource:
     def __init__(self, options: Options, settings: Settings) -> None:
         self._options = options
         self._cache = settings.home / "cache"
-        self._trusted = TrustedKeys(options.trusted_keys or settings.trusted_keys)
+        self._trusted = trusted_keys(options, settings)
         self._store = open_store(settings.objects)
         self._ledger = Ledger(
             self._store,
@@ -51,7 +55,7 @@ class LedgerSource:
             raise ObjectMissingError(f"no bundle {key} in the object store: publish it again, or promote another one")
         folder = local_folder(self._store, key, self._cache)
         bundle = open_bundle(folder, trusted=self._trusted, expected=digest)
-        return load_model(bundle, self._options.name, self._options.threads)
+        return load_model(bundle, self._options.name, self._options.threads, self._options.limits.batch_rows)
 
     def load_first(self) -> ServedModel:
         """Load the champion; ServingError if there is none yet."""

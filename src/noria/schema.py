@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -10,14 +11,36 @@ import numpy as np
 
 from noria.errors import UsageError
 
-ColumnType = Literal["bool", "uint8", "int64", "float32", "float64", "string", "timestamp"]
+ColumnType = Literal[
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "string",
+    "timestamp",
+]
 Role = Literal["id", "time", "feature", "label", "group", "owner"]
 PersonalClass = Literal["none", "pseudonymous", "personal", "sensitive"]
 
 NUMPY_TYPES: Mapping[str, np.dtype[Any]] = {
     "bool": np.dtype(np.bool_),
-    "uint8": np.dtype(np.uint8),
+    "int8": np.dtype(np.int8),
+    "int16": np.dtype(np.int16),
+    "int32": np.dtype(np.int32),
     "int64": np.dtype(np.int64),
+    "uint8": np.dtype(np.uint8),
+    "uint16": np.dtype(np.uint16),
+    "uint32": np.dtype(np.uint32),
+    "uint64": np.dtype(np.uint64),
+    "float16": np.dtype(np.float16),
     "float32": np.dtype(np.float32),
     "float64": np.dtype(np.float64),
     "string": np.dtype(object),
@@ -58,6 +81,11 @@ class Column:
     def dtype(self) -> np.dtype[Any]:
         """The numpy type of the column in memory; strings are objects."""
         return NUMPY_TYPES[self.type]
+
+    @property
+    def size(self) -> int:
+        """How many numbers one value is made of."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,7 +138,7 @@ def test_health_and_lists_answer(many: Predictor, path: str, expected: dict[str,
 
 def test_the_server_describes_itself(many: Predictor):
     assert many.client.get("/v2").json()["name"] == "noria"
-    assert many.client.get("/").json()["model"] == "wardrobe"
+    assert many.client.get("/").json()["models"] == {"wardrobe": many.ready["digest"]}
     version = str(many.ready["digest"])[:12]
     assert many.client.get(f"/v2/models/wardrobe/versions/{version}").json()["name"] == "wardrobe"
     assert many.client.get(f"/v2/models/wardrobe/versions/{version}/ready").json()["ready"] is True
@@ -155,9 +155,9 @@ def test_a_body_in_chunks_is_answered(many: Predictor):
 
 def test_metrics_count_requests_and_name_the_bundle(many: Predictor):
     many.client.get("/v2/health/live")
-    before = many.metric("noria_requests_total", endpoint="live", status="200")
+    before = many.metric("noria_requests_total", protocol="live", code="200")
     many.client.get("/v2/health/live")
-    assert many.metric("noria_requests_total", endpoint="live", status="200") == before + 1
+    assert many.metric("noria_requests_total", protocol="live", code="200") == before + 1
     assert many.metric("noria_model_info", model="wardrobe", bundle=str(many.ready["digest"])) == 1
     assert many.metric("noria_model_loads_total", outcome="served") == 1
     assert many.metric("noria_champion_refused") == 0

@@ -1,18 +1,27 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry
 
 from noria.errors import ServingError
-from serving.batching import Batcher, OverloadError
-from serving.metrics import Metrics
+from serving.batching import Arrays, Batcher, OverloadError
 from serving.options import Limits
 
 PATIENCE = 30.0
+
+
+class Quiet:
+    """Nobody watches."""
+
+    def waited(self, seconds: float) -> None:
+        pass
+
+    def ran(self, outputs: Arrays, rows: int, seconds: float) -> None:
+        pass
 
 
 class Doubler:
@@ -24,7 +33,7 @@ class Doubler:
         self.batches: list[list[float]] = []
         self.threads: set[threading.Thread] = set()
 
-    def __call__(self, features: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def __call__(self, features: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         self.started.set()
         assert self.gate.wait(PATIENCE)
         values = features["x"]
@@ -32,18 +41,20 @@ class Doubler:
         self.threads.add(threading.current_thread())
         if 13 in values:
             raise ServingError("unlucky")
-        return np.stack([values, values * 2], axis=1)
+        return {"y": np.stack([values, values * 2], axis=1)}
 
 
 def features(*values: float) -> dict[str, NDArray[np.float32]]:
     return {"x": np.array(values, np.float32)}
 
 
-def run(test: Callable[[Batcher, Doubler], Awaitable[None]], limits: Limits | None = None) -> Doubler:
+def run(
+    test: Callable[[Batcher, Doubler], Awaitable[None]], limits: Limits | None = None, pace: float = 0.0
+) -> Doubler:
     model = Doubler()
 
     async def main() -> None:
-        batcher = Batcher(model, limits or Limits(), Metrics(CollectorRegistry()))
+        batcher = Batcher(model, limits or Limits(), Quiet(), pace=pace)
         try:
             async with asyncio.timeout(PATIENCE):
                 await test(batcher, model)
@@ -55,17 +66,34 @@ def run(test: Callable[[Batcher, Doubler], Awaitable[None]], limits: Limits | No
     return model
 
 
-async def start_first(batcher: Batcher, model: Doubler, *values: float) -> asyncio.Task[NDArray[np.float32]]:
+Answer = asyncio.Future[NDArray[np.float32]]
+
+
+def submit(batcher: Batcher, *values: float) -> Answer:
+    """Ask as a handler does; OverloadError if the batcher admits no more."""
+    answer: Answer = asyncio.get_running_loop().create_future()
+
+    def done(outcome: Arrays | Exception) -> None:
+        assert not answer.done()
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome["y"])
+
+    batcher.admit()
+    batcher.submit(features(*values), len(values), done)
+    return answer
+
+
+async def start_first(batcher: Batcher, model: Doubler, *values: float) -> Answer:
     """Ask, and return when the model is at work on it."""
-    task = asyncio.create_task(batcher.predict(features(*values), len(values)))
+    answer = submit(batcher, *values)
     await asyncio.to_thread(model.started.wait, PATIENCE)
-    return task
+    return answer
 
 
-async def queue(batcher: Batcher, *requests: tuple[float, ...]) -> list[asyncio.Task[NDArray[np.float32]]]:
-    tasks = [asyncio.create_task(batcher.predict(features(*values), len(values))) for values in requests]
-    await asyncio.sleep(0)  # each task runs up to its place in the queue
-    return tasks
+async def queue(batcher: Batcher, *requests: tuple[float, ...]) -> list[Answer]:
+    return [submit(batcher, *values) for values in requests]
 
 
 def test_what_waits_while_a_batch_runs_goes_next_together_and_each_gets_its_own_rows():
@@ -102,7 +130,7 @@ def test_rows_that_the_model_fails_on_take_no_neighbours_along():
         assert (await late).tolist() == [[3, 6]]
         with pytest.raises(ServingError, match="unlucky"):
             await bad
-        assert (await batcher.predict(features(4), 1)).tolist() == [[4, 8]]
+        assert (await submit(batcher, 4)).tolist() == [[4, 8]]
 
     run(test)
 
@@ -112,24 +140,45 @@ def test_a_full_queue_turns_away_and_takes_again_when_there_is_room():
         first = await start_first(batcher, model, 1)
         others = await queue(batcher, (2,), (3,))
         with pytest.raises(OverloadError, match="2 requests wait"):
-            await batcher.predict(features(4), 1)
+            submit(batcher, 4)
         model.gate.set()
         await asyncio.gather(first, *others)
-        await batcher.predict(features(5), 1)
+        await submit(batcher, 5)
 
     run(test, Limits(waiting_requests=2))
 
 
-def test_a_request_that_was_given_up_harms_nobody():
+def test_a_request_that_has_waited_too_long_is_told_so_and_costs_the_model_nothing():
     async def test(batcher: Batcher, model: Doubler) -> None:
         first = await start_first(batcher, model, 1)
-        second, third = await queue(batcher, (2,), (3,))
-        first.cancel()
-        second.cancel()
+        (second,) = await queue(batcher, (2,))
+        started = monotonic()
+        while monotonic() - started < 0.06:
+            await asyncio.sleep(0.01)
         model.gate.set()
-        assert (await third).tolist() == [[3, 6]]
+        await first
+        with pytest.raises(OverloadError, match="waited too long"):
+            await second
+        assert (await submit(batcher, 3)).tolist() == [[3, 6]]
 
-    run(test)
+    assert run(test, Limits(request_seconds=0.05)).batches == [[1], [3]]
+
+
+def test_a_request_whose_turn_would_come_too_late_is_turned_away_at_once():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        model.gate.set()
+        first = await start_first(batcher, model, 1)
+        await first
+        model.gate.clear()
+        model.started.clear()
+        await start_first(batcher, model, 2)
+        (waiting,) = await queue(batcher, tuple(range(20, 120)))
+        with pytest.raises(OverloadError, match="1 requests wait"):
+            submit(batcher, 4)
+        model.gate.set()
+        await waiting
+
+    run(test, Limits(request_seconds=10), pace=1.0)
 
 
 def test_a_closed_batcher_answers_what_waits_and_lets_its_thread_go():

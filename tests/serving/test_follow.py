@@ -76,7 +76,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def serving_digest(running: Predictor) -> str:
-    return str(running.client.get("/").json()["bundle"])
+    return str(running.client.get("/v2/models/wardrobe").json()["parameters"]["bundle"])
 
 
 def expected(seed: int) -> np.ndarray:

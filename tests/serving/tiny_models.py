@@ -32,11 +32,11 @@ MANY = (
     *ONE,
     Column(name="wind speed", type="float32", role="feature", unit="m/s"),
     Column(name="price", type="float64", role="feature", shape=(2,)),
-    Column(name="shelf", type="int64", role="feature", minimum=0, maximum=4),
+    Column(name="shelf", type="int64", role="feature", minimum=0, maximum=9),
     Column(name="new", type="bool", role="feature"),
 )
 SLOW = (*ONE, Column(name="rounds", type="int64", role="feature"))
-SHELVES = 5
+SHELVES = 5  # fewer than the schema allows, so that the model fails on some rows
 
 
 def schema_of(features: Sequence[Column]) -> Schema:

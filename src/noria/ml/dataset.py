@@ -196,7 +196,7 @@ def _to_numpy(array: pa.Array, column: Column) -> NDArray[Any]:
         values = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, *column.shape)
     elif column.type == "timestamp":
         values = array.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
-    elif column.type in ("bool", "uint8", "int64") and array.null_count:
+    elif column.dtype.kind in "bui" and array.null_count:
         values = array.fill_null(False if column.type == "bool" else 0).to_numpy(zero_copy_only=False)
     else:
         values = array.to_numpy(zero_copy_only=False)

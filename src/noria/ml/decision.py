@@ -27,14 +27,25 @@ def cost_matrix(costs: Sequence[Sequence[float]], classes: int) -> NDArray[np.fl
     return matrix
 
 
-def decide(probabilities: NDArray[np.floating], costs: Sequence[Sequence[float]]) -> NDArray[np.int64]:
+def relative_costs(costs: Sequence[Sequence[float]], classes: int) -> NDArray[np.float64]:
+    """Prepare a cost matrix for `choose`: shape (classes, classes), with what no choice depends on taken away.
+
+    Taking a constant from a line changes no choice. With equal costs it leaves minus the identity, so that the expected
+    cost is exactly -p and rounding cannot break a tie another way than argmax does.
+    """
+    matrix = cost_matrix(costs, classes)
+    return matrix - matrix.max(axis=1, keepdims=True)
+
+
+def choose(probabilities: NDArray[np.floating], relative: NDArray[np.float64]) -> NDArray[np.int64]:
     """Choose for each row of (rows, classes) the class of minimal expected cost; ties go to the lower index.
 
     Elkan (2001), The Foundations of Cost-Sensitive Learning: argmin over d of sum over t of p(t) * costs[t][d].
     """
-    matrix = cost_matrix(costs, probabilities.shape[1])
-    # Taking a constant from a line changes no choice. With equal costs it leaves minus the identity, so that the
-    # expected cost is exactly -p and rounding cannot break a tie another way than argmax does.
-    relative = matrix - matrix.max(axis=1, keepdims=True)
     chosen: NDArray[np.int64] = (probabilities.astype(np.float64) @ relative).argmin(axis=1).astype(np.int64)
     return chosen
+
+
+def decide(probabilities: NDArray[np.floating], costs: Sequence[Sequence[float]]) -> NDArray[np.int64]:
+    """Choose as `choose` does, with costs[true class][decision]; UsageError for costs that cannot be used."""
+    return choose(probabilities, relative_costs(costs, probabilities.shape[1]))

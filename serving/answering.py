@@ -1,0 +1,81 @@
+"""Answering: inference requests of V1 and V2, from the body to the model's queue and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from serving.batching import Arrays
+from serving.binary import parse_json_length
+from serving.call import Call
+from serving.exchange import Response
+from serving.options import Limits
+from serving.packing import unpack
+from serving.protocol import Answer, PredictionRequest, encode_v1, encode_v2
+from serving.refusal import RequestError
+from serving.slot import Occupant
+
+ENCODING, JSON_LENGTH = b"content-encoding", b"inference-header-content-length"
+BINARY = b"application/octet-stream"
+
+
+class Answering:
+    """Reads requests, queues them for their model, and writes the answers."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def infer(self, call: Call, occupant: Occupant) -> None:
+        """Answer a V2 request, in JSON or with binary tensors."""
+        occupant.batcher.admit()
+        body = self._body(call)
+        length = call.request.headers.get(JSON_LENGTH)
+        json_length = None if length is None else parse_json_length(length, len(body))
+        request = occupant.reader.read_v2(body, json_length)
+        occupant.batcher.submit(request.features, request.rows, partial(_answer_v2, call, occupant, request))
+
+    def predict(self, call: Call, occupant: Occupant) -> None:
+        """Answer a V1 request."""
+        occupant.batcher.admit()
+        if JSON_LENGTH in call.request.headers:
+            raise RequestError("found binary tensors: V1 expects all data in JSON; V2 takes them")
+        request = occupant.reader.read_v1(self._body(call))
+        occupant.batcher.submit(request.features, request.rows, partial(_answer_v1, call, occupant, request))
+
+    def _body(self, call: Call) -> bytes:
+        encoding = call.request.headers.get(ENCODING)
+        if encoding is None:
+            return call.request.body
+        return unpack(call.request.body, encoding, self._limits.body_bytes)
+
+
+def _answer_v2(call: Call, occupant: Occupant, request: PredictionRequest, outcome: Arrays | Exception) -> None:
+    if isinstance(outcome, Exception):
+        call.refuse(outcome)
+        return
+    body, json_length = encode_v2(_compose(occupant, request, outcome), request.outputs)
+    bundle = (b"noria-bundle", occupant.digest)
+    if json_length is None:
+        call.answer(Response(body, 200, (bundle,)))
+    else:
+        call.answer(Response(body, 200, (bundle, (JSON_LENGTH, b"%d" % json_length)), BINARY))
+
+
+def _answer_v1(call: Call, occupant: Occupant, request: PredictionRequest, outcome: Arrays | Exception) -> None:
+    if isinstance(outcome, Exception):
+        call.refuse(outcome)
+        return
+    body = encode_v1(_compose(occupant, request, outcome))
+    call.answer(Response(body, 200, ((b"noria-bundle", occupant.digest),)))
+
+
+def _compose(occupant: Occupant, request: PredictionRequest, outputs: Mapping[str, object]) -> Answer:
+    model = occupant.model
+    return Answer(
+        id=request.id,
+        model=model.name,
+        version=model.version,
+        bundle=model.digest,
+        classes=model.facts.classes,
+        outputs=outputs,  # type: ignore[arg-type]
+    )

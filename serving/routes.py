@@ -1,0 +1,97 @@
+"""Routes: addresses, the one method that each of them takes, and who answers there."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from noria.errors import ServingError
+from serving.call import Call
+from serving.exchange import Request
+from serving.hub import Hub
+from serving.refusal import RequestError
+from serving.slot import Occupant
+
+log = logging.getLogger("serving")
+
+KNOWN_PATHS, KNOWN_LENGTH = 1024, 256  # how many addresses are remembered with their meaning, and how long ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """Who answers at the addresses of a pattern: `answer`, or `ask` where they name a model that is there."""
+
+    endpoint: str
+    method: str
+    pattern: re.Pattern[str]
+    answer: Callable[[Call], None] | None = None
+    ask: Callable[[Call, Occupant], None] | None = None
+
+
+class Routes:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: Sequence[Route], places: str) -> None:
+        self._routes = tuple(routes)
+        self._places = places
+        self._known: dict[str, tuple[Route, dict[str, str]]] = {}
+
+    def find(self, request: Request) -> tuple[Route, dict[str, str]]:
+        """The route, and what its address names; RequestError (404, 405) if there is none."""
+        known = self._known.get(request.path) or self._look_up(request.path)
+        method = known[0].method
+        if request.method != method and not (request.method == "HEAD" and method == "GET"):
+            raise RequestError(f"found method {request.method[:20]}: expected {method}", 405, {"allow": method})
+        return known
+
+    def _look_up(self, path: str) -> tuple[Route, dict[str, str]]:
+        for route in self._routes:
+            match = route.pattern.fullmatch(path)
+            if match is not None:
+                known = route, match.groupdict()
+                if len(self._known) < KNOWN_PATHS and len(path) < KNOWN_LENGTH:
+                    self._known[path] = known
+                return known
+        raise RequestError(f"nothing at {path[:100]!r}: expected an address below {self._places}", 404)
+
+
+def dispatch(routes: Routes, hub: Hub, call: Call) -> None:
+    """Let the call be answered, now or later; whatever happens, the client is told and the server lives on."""
+    try:
+        route, named = routes.find(call.request)
+        call.endpoint = route.endpoint
+        if route.ask is not None:
+            call.occupant = hub.find(named["model"], named.get("version"))
+            route.ask(call, call.occupant)
+        elif route.answer is not None:
+            call.named = named
+            route.answer(call)
+    except ServingError as error:
+        call.refuse(error)
+    except Exception:  # the outermost door
+        log.exception("fault while answering %s", call.endpoint)
+        call.refuse_for_fault()
+
+
+def get(
+    endpoint: str,
+    pattern: str,
+    answer: Callable[[Call], None] | None = None,
+    *,
+    ask: Callable[[Call, Occupant], None] | None = None,
+) -> Route:
+    """A route that is read."""
+    return Route(endpoint=endpoint, method="GET", pattern=re.compile(pattern), answer=answer, ask=ask)
+
+
+def post(
+    endpoint: str,
+    pattern: str,
+    answer: Callable[[Call], None] | None = None,
+    *,
+    ask: Callable[[Call, Occupant], None] | None = None,
+) -> Route:
+    """A route that takes a body."""
+    return Route(endpoint=endpoint, method="POST", pattern=re.compile(pattern), answer=answer, ask=ask)
