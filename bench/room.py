@@ -21,6 +21,8 @@ PROGRAMS = {
     "steps": "bench.steps",
     "main-job": "bench.main_job",
     "training": "bench.learning",
+    "serving": "bench.serving",
+    "serving-peers": "bench.serving.others",
 }
 
 

@@ -42,10 +42,12 @@ def run_with_kfp(chain: Chain, home: Path) -> Path:
 
 
 def run_with_noria(chain: Chain, home: Path) -> Path:
+    from noria.stores.opening import open_store
     from pipelines.laptop import run
 
     heard: list[str] = []
-    return run(chain.compiled, {"start": 0}, home=home, cache=home / "cache", listen=heard.append)
+    store = open_store(str(home / "objects"))
+    return run(chain.compiled, {"start": 0}, home=home, cache=home / "cache", store=store, listen=heard.append)
 
 
 RUNNERS: dict[str, Callable[[Chain, Path], Path]] = {"kfp": run_with_kfp, "noria": run_with_noria}

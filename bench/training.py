@@ -24,9 +24,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from noria.ml.determinism import reproducible, seeded
 from noria.ml.feeding import compute_logits
+from noria.ml.loop import train
 from noria.ml.progress import Progress, silent
 from noria.ml.recipe import choose_precision, one_cycle
-from noria.ml.training import TrainingParameters, train
+from noria.ml.training import TrainingParameters
 from noria.tasks import fashion, idx
 from noria.tasks.fashion_network import augment, build
 

@@ -7,12 +7,12 @@ from components.step import step
 
 @step
 def judge(
-    dataset: dsl.Input[dsl.Dataset],
     data: dsl.Input[dsl.Artifact],
     bundle: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
     serving: dsl.Input[dsl.Artifact],
     limits: dict,
+    environment_limits: dict,
     plan: str,
     basis: str,
     code: str,
@@ -22,12 +22,12 @@ def judge(
     """Decide whether the candidate may go up; returns "promote" or "refuse".
 
     Args:
-        dataset: the rows, for the pictures of the report.
         data: evidence of the data.
         bundle: the candidate.
         evaluation: evidence of its quality.
         serving: evidence of its answers.
         limits: of the gates.
+        environment_limits: those of the environment's own file; where the others depart from them, it is told.
         plan: digest of the run's inputs.
         basis: the ledger entry that made the champion which the candidate was compared with.
         code: digest of the code that the steps run.
@@ -42,7 +42,8 @@ def judge(
     with running("judge") as run:
         evidence = {"data": data.path, "evaluation": evaluation.path, "serving": serving.path}
         release = {"plan": plan, "basis": basis, "code": code}
-        made = judge(run.workspace, uri=dataset.uri, bundle=bundle.uri, evidence=evidence, limits=limits, **release)
+        bounds = {"limits": limits, "environment_limits": environment_limits}
+        made = judge(run.workspace, bundle=bundle.uri, evidence=evidence, **bounds, **release)
         Path(decision.path).write_bytes(made.encoded)
         Path(report.path).write_text(made.page)
         return made.word

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from noria.errors import NoriaError
+from noria.stores.objects import ObjectStore
 
 CACHE_HIT = re.compile(r"Task '?([a-z0-9-]+)'? cache hit")
 FAILED_STEP = re.compile(r"Inner task failed: '([^']+)'")
@@ -42,15 +43,24 @@ def cached_step(line: str) -> str | None:
 
 
 def run(
-    compiled: Path, arguments: Mapping[str, Any], *, home: Path, cache: Path, listen: Callable[[str], None]
+    compiled: Path,
+    arguments: Mapping[str, Any],
+    *,
+    home: Path,
+    cache: Path,
+    store: ObjectStore,
+    listen: Callable[[str], None],
 ) -> Path:
     """Run the pipeline to its end; returns the path of the decision that it came to.
 
     `listen` gets every line that the pipeline and its steps print, and may raise to end the run: a step that said why
-    it failed is not tried again. Steps whose inputs did not change are taken from `cache`, which belongs to
-    one object store. Raises NoriaError for a step that ended without a word.
+    it failed is not tried again. Steps whose inputs did not change are taken from `cache`, which belongs to the object
+    store `store`, as long as what they published is still there. Raises NoriaError for a step that ended without a
+    word.
     """
     from kfp import components, local
+
+    from pipelines.cache import use_checked_cache
 
     with warnings.catch_warnings(), contextlib.redirect_stdout(Lines(listen)), _hear_logs(listen):
         warnings.simplefilter("ignore")  # kfp's own, about its coming releases
@@ -61,6 +71,7 @@ def run(
             enable_caching=True,
             cache_root=str(cache),
         )
+        use_checked_cache(cache, store)
         pipeline = components.load_component_from_file(str(compiled))
         try:
             task = pipeline(**arguments)

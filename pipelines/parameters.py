@@ -12,19 +12,23 @@ import msgspec
 import yaml
 
 from noria.errors import UsageError
-from noria.gates.limits import Limits
+from noria.gates.limits import Departure, Limits, departures
+from noria.ml.training import TrainingParameters
 from noria.ml.validation import ValidationRules
-from noria.steps.groups import read_group
-from noria.task import Task, Value
+from noria.steps.groups import read_group, read_values
+from noria.steps.ingest import parse_window
+from noria.task import ChecksNetwork, Task, Value
 
 FOLDER = Path(__file__).parent / "params"
 GROUPS = ("network", "rules", "limits")  # parameters that are groups of values
 RESOLVED = ("plan", "basis", "champion")  # what a run is compared with, and so no part of what it does
+SETTLED = (*RESOLVED, "task", "source", "code", "environment_limits")  # found out, and not to be given
+LOOSENING = "limits_may_be_loosened"  # the one key of an environment's file that is no parameter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """The pipeline's parameters; the components say what each means."""
+    """The pipeline's parameters; the components say what each means. UsageError for a value that no step could use."""
 
     task: str
     source: str
@@ -42,11 +46,31 @@ class Parameters:
     draws: int
     rules: Mapping[str, float]
     limits: Mapping[str, float]
+    environment_limits: Mapping[str, float]
     requests: int
     code: str
     champion: str = ""
     basis: str = ""
     plan: str = ""
+
+    def __post_init__(self) -> None:
+        parse_window(self.start, self.end)
+        self.recipe()
+        read_group("rules", self.rules, ValidationRules)
+        read_group("limits", self.limits, Limits)
+        for name in ("validation_days", "holdout_days", "draws", "requests"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"parameter {name} is {getattr(self, name)}: expected at least 1")
+
+    def recipe(self) -> TrainingParameters:
+        """How to train, as the step train reads it; UsageError for a value out of its range."""
+        names = {field.name for field in fields(TrainingParameters)} & {field.name for field in fields(self)}
+        given = {name: getattr(self, name) for name in names}
+        return TrainingParameters(**given | {"network": read_values(self.network)})
+
+    def departures(self) -> tuple[Departure, ...]:
+        """The limits that are not the environment's own."""
+        return departures(*(read_group("limits", group, Limits) for group in (self.limits, self.environment_limits)))
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the compiled pipeline."""
@@ -87,23 +111,35 @@ def load(
     """Put a run's parameters together: the environment's, then the task's defaults, then what was `given` as text.
 
     `known` holds what the caller found out: the source's fingerprint and the code's digest. Raises UsageError for a
-    key that nobody knows, or a value of the wrong type, with what is allowed.
+    key that nobody knows, a value of the wrong type or out of its range, with what is allowed, and for a loosened limit
+    where the environment's file does not let limits be loosened.
     """
     values = read_environment(environment, folder)
+    may_loosen = values.pop(LOOSENING, False)
     twice = sorted(set(values) & set(task.defaults))
     if twice:
         raise UsageError(
             f"{', '.join(twice)} stand in {environment}.yaml and in task {task.name}: a value has one place"
         )
+    settled = {"task": task.name, "environment_limits": values.get("limits", {}), **known}
     values |= dict(task.defaults)
     for key, text in given.items():
         _set(values, key, text)
-    return _typed(values | {"task": task.name} | dict(known), environment)
+    found = _typed(values | settled, environment)
+    loosened = [str(one) for one in found.departures() if one.looser]
+    if loosened and may_loosen is not True:
+        raise UsageError(
+            f"limits {', '.join(loosened)}: {environment} lets nobody loosen its gates for one run; change "
+            f"{environment}.yaml, where others see it, or run where {LOOSENING} is true"
+        )
+    if isinstance(task, ChecksNetwork):
+        task.check_network(read_values(found.network))
+    return found
 
 
 def _set(values: dict[str, Any], key: str, text: str) -> None:
     """Set `key` (or `group.key` for network and limits) to the YAML value of the text."""
-    allowed = [field.name for field in fields(Parameters) if field.name not in (*RESOLVED, "task", "source", "code")]
+    allowed = [field.name for field in fields(Parameters) if field.name not in SETTLED]
     group, _, name = key.partition(".")
     if group not in allowed or (bool(name) != (group in GROUPS)):
         raise UsageError(
@@ -132,9 +168,6 @@ def _typed(values: Mapping[str, Any], environment: str) -> Parameters:
             f"parameters {', '.join(missing)} have no value: neither {environment}.yaml nor the task's defaults have it"
         )
     try:
-        found = msgspec.convert(dict(values), Parameters, strict=True)
+        return msgspec.convert(dict(values), Parameters, strict=True)
     except msgspec.ValidationError as error:
         raise UsageError(f"a parameter has a value of the wrong type: {error}") from error
-    read_group("rules", found.rules, ValidationRules)
-    read_group("limits", found.limits, Limits)
-    return found

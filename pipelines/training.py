@@ -29,6 +29,7 @@ def training(
     draws: int,
     rules: dict,
     limits: dict,
+    environment_limits: dict,
     requests: int,
     source: str = "",
     code: str = "",
@@ -55,12 +56,12 @@ def training(
     served = place(rehearse(dataset=rows, bundle=bundle, **days, requests=requests, code=code))
     judged = place(
         judge(
-            dataset=rows,
             data=valid,
             bundle=bundle,
             evaluation=scored.outputs["evaluation"],
             serving=served.outputs["evidence"],
             limits=limits,
+            environment_limits=environment_limits,
             **release,
         )
     )

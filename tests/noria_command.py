@@ -33,10 +33,14 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True)
 class Noria:
-    """The command in one home; `site` holds the outsider's package, `settings` is added to the environment."""
+    """The command in one home; `site` holds the outsider's package, `settings` is added to the environment.
 
-    home: Path
+    Without a home it is the project's own. `folder` is where the command is given: anywhere in a project.
+    """
+
+    home: Path | None
     site: Path
+    folder: Path = ROOT
     settings: dict[str, str] = field(default_factory=dict)
 
     def with_settings(self, **settings: str) -> Noria:
@@ -45,11 +49,12 @@ class Noria:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NORIA_")}
-        return {**kept, "PYTHONPATH": str(self.site), "NORIA_HOME": str(self.home), **self.settings}
+        home = {"NORIA_HOME": str(self.home)} if self.home else {}
+        return {**kept, "PYTHONPATH": str(self.site), **home, **self.settings}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(COMMAND), *words], cwd=ROOT, env=self.environment, text=True,
+            [str(COMMAND), *words], cwd=self.folder, env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from noria.errors import UsageError
+from noria.errors import SourceError, UsageError
 from noria.schema import Schema
 
 if TYPE_CHECKING:
@@ -37,33 +39,76 @@ class Window:
         if self.start >= self.end:
             raise UsageError(f"window {self.start} to {self.end} is empty: its end must come after its start")
 
+    def holds(self, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+        """Which of the instants, in UTC, lie in the window: a mask of their shape."""
+        start, end = (np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us") for at in (self.start, self.end))
+        inside: NDArray[np.bool_] = (times >= start) & (times < end)
+        return inside
+
 
 class Task(Protocol):
-    """A problem that the platform can keep a model fresh for; everything not said here is the platform's."""
+    """A problem that the platform can keep a model fresh for; everything not said here is the platform's.
+
+    A class that derives from this one says what is abstract here, and gets the rest as it stands.
+    """
 
     name: str  # [a-z0-9-]{1,63}
     schema: Schema
     classes: tuple[str, ...]  # the label's values, by index
-    costs: tuple[tuple[float, ...], ...]  # costs[truth][decision] of an error, 0 on the diagonal
     defaults: Mapping[str, Value]  # the task's own values for pipeline parameters: window, days, training recipe
 
-    def fingerprint(self, source: Path | None) -> str:
-        """Hash what `read` would read: equal bytes, equal text. Raises SourceError where nothing can be read."""
+    @property
+    def costs(self) -> tuple[tuple[float, ...], ...]:
+        """costs[truth][decision] of an error, 0 on the diagonal; here, every error costs 1."""
+        places = range(len(self.classes))
+        return tuple(tuple(float(truth != decision) for decision in places) for truth in places)
 
+    def fingerprint(self, source: Path | None) -> str:
+        """Hash what `read` would read: equal bytes, equal text. Raises SourceError where nothing can be read.
+
+        Here: every file of the source folder, by its name and content. Without a folder the task makes its data
+        itself, and the digest of its code, which the platform takes, says all of them.
+        """
+        return hash_folder(source) if source else hashlib.sha256().hexdigest()
+
+    @abstractmethod
     def read(self, source: Path | None, window: Window) -> Iterator[pa.Table]:
         """Yield the rows of the window in event-time order, in tables that follow `schema`; SourceError if torn."""
 
+    @abstractmethod
     def build_network(self, options: Mapping[str, Value]) -> torch.nn.Module:
         """Build a network that takes one raw tensor per feature, (rows, *shape), and returns logits (rows, classes)."""
 
-    def augment(self, features: tuple[torch.Tensor, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """Vary a training batch, of raw tensors, at random; never called outside training rows."""
+    def augment(
+        self,
+        features: tuple[torch.Tensor, ...],
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> tuple[torch.Tensor, ...]:
+        """Vary a training batch, of raw tensors, at random; never called outside training rows. Here: as it is."""
+        return features
 
+    @abstractmethod
     def fit_rule(self, features: Rows, labels: NDArray[np.int64]) -> Rule:
         """Fit the rule that people would use without a model; a candidate has to beat it."""
 
-    def slices(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:
-        """Name the parts of the rows that must not get worse: slice name -> mask of shape (rows,)."""
+    def slices(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:  # noqa: ARG002
+        """Name the parts of the rows that must not get worse: slice name -> mask of shape (rows,). Here: none."""
+        return {}
+
+
+def hash_folder(folder: Path) -> str:
+    """Hash every file below the folder, by its path and content; SourceError where there is none."""
+    digest = hashlib.sha256()
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise SourceError(
+            f"{folder} holds no file: expected the folder of a task's source data; look at NORIA_SOURCE_*"
+        )
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()
 
 
 @runtime_checkable
@@ -72,6 +117,14 @@ class ReadsItems(Protocol):
 
     def read_item(self, path: Path) -> Rows:
         """Turn the file into one row of features; SourceError if it cannot be read as one."""
+
+
+@runtime_checkable
+class ChecksNetwork(Protocol):
+    """A task that knows its network's options without building it, so that a run with a wrong one does not start."""
+
+    def check_network(self, options: Mapping[str, Value]) -> None:
+        """Refuse with UsageError what `build_network` would refuse; torch is not imported for it."""
 
 
 @runtime_checkable
@@ -93,7 +146,12 @@ def load_task(name: str) -> Task:
             f"no task {name!r}: found {', '.join(sorted(found)) or 'none'}. Register a class under the entry point "
             'group "noria.tasks" and install its package into this environment'
         )
-    task: Task = found[name].load()()
+    made = found[name].load()
+    if missing := sorted(getattr(made, "__abstractmethods__", ())):
+        raise UsageError(
+            f"task {name} ({made.__name__}) lacks {', '.join(missing)}: noria.task.Task says what each does"
+        )
+    task: Task = made()
     return task
 
 

@@ -1,5 +1,6 @@
 """The command: help, exit codes, and messages that say what to do next."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,37 +17,70 @@ def noria(*words, home, folder=ROOT, **environment):
     return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_each_verb_has_help_with_an_example(tmp_path, verb):
-    found = noria(verb, "--help", home=tmp_path)
+@pytest.mark.parametrize("verb", [*VERBS, "releases verify"])
+def test_each_verb_has_help_with_an_example_and_the_exit_codes(tmp_path, verb):
+    found = noria(*verb.split(), "--help", home=tmp_path)
     assert found.returncode == 0
     assert f"Example: noria {verb}" in found.stdout
+    assert "Exit codes: 0 " in found.stdout
+    assert "--json" in found.stdout
 
 
-def test_help_lists_every_verb_and_the_exit_codes(tmp_path):
+def test_help_lists_every_verb_and_the_exit_codes_and_cuts_no_sentence_off(tmp_path):
     found = noria("--help", home=tmp_path)
     for verb in VERBS:
         assert f"  {verb}" in found.stdout
     assert "3 refused by a gate" in " ".join(found.stdout.split())
+    assert "Example: noria" in found.stdout
+    assert "..." not in found.stdout.partition("Commands:")[2]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("status", "--task", "nothing"), "no task 'nothing': found"),
-        (("run", "--param", "colour=red"), "no parameter 'colour'"),
-        (("run", "--param", "seed"), "is no KEY=VALUE"),
-        (("plan", "--env", "stage"), "no environment 'stage': there are dev, prod, qa"),
-        (("which", "--at", "yesterday"), "is no instant"),
-        (("predict",), "give one of --image FILE and --row N"),
-        (("datasets", "abc"), "0 datasets begin with 'abc'"),
-    ],
-)
-def test_a_wrong_word_ends_with_code_2_and_says_what_is_right(tmp_path, words, message):
-    found = noria(*words, home=tmp_path)
+WRONG_WORDS = [
+    (("status", "--task", "nothing"), "no task 'nothing': found"),
+    (("serve", "--task", "nothing"), "no task 'nothing': found"),
+    (("run", "--param", "colour=red"), "no parameter 'colour'"),
+    (("run", "--param", "seed"), "is no KEY=VALUE"),
+    (("plan", "--env", "stage"), "no environment 'stage': there are dev, prod, qa"),
+    (("which", "--at", "yesterday"), "is no instant"),
+    (("predict",), "give one of --image FILE and --row N"),
+    (("datasets", "abc"), "0 datasets begin with 'abc'"),
+    (("datasets", "--fetch", "nothing"), "no task 'nothing': found"),
+    (("rollback",), "Missing option '--reason'"),
+    (("status", "--colour"), "No such option: --colour"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG_WORDS)
+def test_a_wrong_word_ends_with_code_2_and_a_program_gets_one_object(tmp_path, words, message):
+    found = noria(*words, "--json", home=tmp_path)
     assert found.returncode == 2, found.stderr
     assert message in found.stderr
     assert "Traceback" not in found.stderr
+    told = json.loads(found.stdout)
+    assert message in told.pop("error")
+    assert told == {"kind": "UsageError", "exit_code": 2}
+
+
+@pytest.mark.parametrize("words", [("status", "--task", "nothing"), ("rollback",)])
+def test_people_read_what_is_wrong_on_standard_error_alone(tmp_path, words):
+    found = noria(*words, home=tmp_path)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr
+
+
+@pytest.mark.parametrize(("words", "kind"), [(("serve", "--json"), "NoriaError"), (("run", "--json"), "SourceError")])
+def test_a_fault_is_one_object_too(tmp_path, words, kind):
+    found = noria(*words, home=tmp_path, NORIA_SOURCE_FASHION=str(tmp_path / "empty"))
+    told = json.loads(found.stdout)
+    assert (told["kind"], told["exit_code"], found.returncode) == (kind, 1, 1)
+
+
+def test_fetching_says_where_the_source_lies(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    found = noria("datasets", "--fetch", "fashion", "--json", home=tmp_path, NORIA_SOURCE_FASHION=tmp_path / "pictures")
+    assert json.loads(found.stdout) == {"task": "fashion", "source": str(tmp_path / "pictures"), "fetched": False}
+    found = noria("datasets", "--fetch", "fashion", home=tmp_path, NORIA_SOURCE_FASHION=tmp_path / "pictures")
+    assert found.stdout == f"The source of fashion lies in {tmp_path / 'pictures'}\n"
 
 
 def test_a_setting_that_nobody_knows_is_named(tmp_path):
@@ -55,10 +89,30 @@ def test_a_setting_that_nobody_knows_is_named(tmp_path):
     assert "unknown settings NORIA_OBJECT" in found.stderr
 
 
-def test_outside_of_a_project_it_says_where_to_go(tmp_path):
-    found = noria("plan", home=tmp_path, folder=tmp_path)
+@pytest.mark.parametrize(
+    "words",
+    [("plan",), ("run",), ("serve",), ("predict", "--row", "1"), ("status",), ("releases",), ("releases", "verify"),
+     ("rollback", "--reason", "none"), ("which",), ("datasets",), ("datasets", "--fetch", "fashion")],
+)  # fmt: skip
+def test_outside_of_a_project_each_verb_says_where_to_go(tmp_path, words):
+    found = noria(*words, home=tmp_path / "home", folder=tmp_path)
     assert found.returncode == 2
     assert "is in no Noria project" in found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outside_of_a_project_the_doctor_says_so_and_leaves_nothing(tmp_path):
+    found = noria("doctor", "--json", home=tmp_path / "home", folder=tmp_path)
+    assert found.returncode == 1
+    assert [finding["what"] for finding in json.loads(found.stdout) if not finding["well"]] == ["project"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_is_yet_each_view_says_what_makes_it(tmp_path):
+    for verb in ("status", "releases", "datasets"):
+        found = noria(verb, home=tmp_path)
+        assert found.returncode == 0
+        assert "noria run" in found.stdout
 
 
 @pytest.mark.parametrize("words", [("serve",), ("predict", "--row", "1")])

@@ -1,7 +1,6 @@
 """Serve: a running predictor takes each new champion up, and loses no request by it."""
 
 import json
-import re
 import threading
 import urllib.request
 
@@ -45,7 +44,7 @@ class Asker(threading.Thread):
 
 def test_a_running_server_follows_the_ledger_through_promotion_and_rollback(wine):
     first = wine.run().told["bundle"]
-    server = wine.start("serve", "--task", "wine", "--http-port", "0")
+    server = wine.start("serve", "--task", "wine", "--http-port", "0", "--json")
     try:
         port = json.loads(server.stdout.readline())["port"]
         asker = Asker(port)
@@ -66,6 +65,6 @@ def test_a_running_server_follows_the_ledger_through_promotion_and_rollback(wine
         assert answered.told["bundle"] == first
     finally:
         server.terminate()
-        _, errors = server.communicate(timeout=30)
-    assert server.returncode == 0
-    assert re.search(r"Serving the champion of wine", errors)
+        rest, errors = server.communicate(timeout=30)
+    assert server.returncode == 0, errors
+    assert rest == "", "one line of JSON, and nothing else"

@@ -71,7 +71,7 @@ def test_a_changed_bundle_is_neither_asked_nor_served(noria: Noria, name: str) -
     folder = bundle_of(noria)
     flip(folder / name, (folder / name).stat().st_size // 2)
     asked = noria("predict", "--task", "wine", "--row", "0", "--json")
-    assert (asked.code, asked.out) == (1, "")
+    assert (asked.code, asked.told["kind"]) == (1, "BundleError")
     served = subprocess.run(
         [sys.executable, "-m", "serving", "--bundle", folder, "--name", "wine", "--http-port", "0"],
         cwd=ROOT, env=noria.environment, capture_output=True, text=True, check=False, timeout=60,
@@ -87,7 +87,7 @@ def test_an_edited_ledger_stops_every_command_and_verify_names_the_entry(noria: 
     entry.write_bytes(entry.read_bytes().replace(b"passed all 11 gates", b"passed all 12 gates"))
     for words in (("status",), ("run",), ("which",), ("rollback", "--reason", "no"), ("predict", "--row", "0")):
         done = noria(*words, "--task", "wine", "--json")
-        assert (done.code, done.out) == (1, ""), words
+        assert (done.code, done.told["kind"]) == (1, "LedgerError"), words
         assert "releases/wine/00000001.json" in done.err, done.err
         assert "`noria releases verify" in done.err, done.err
     verified = noria("releases", "verify", "--task", "wine", "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ def told_of(err: str) -> str:
 
 
 def check_clear_end(noria: Noria, code: int, out: str, err: str) -> None:
-    assert (code, out) == (1, ""), err
+    assert (code, json.loads(out)["exit_code"]) == (1, 1), err
     assert "No space left" in told_of(err), err
     assert "free" in told_of(err), err
     assert "Traceback" not in err

@@ -16,9 +16,18 @@ def test_what_a_document_points_to_is_there(path):
             assert (path.parent / target).exists(), f"{path.name} points to {target}"
 
 
+def quoted_task():
+    return re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+
+
 def test_the_task_in_the_readme_is_the_one_that_the_tests_run():
-    quoted = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
-    assert quoted == (ROOT / "tests" / "outsider" / "noria_wine" / "__init__.py").read_text()
+    assert quoted_task() == (ROOT / "tests" / "outsider" / "noria_wine" / "__init__.py").read_text()
+
+
+def test_a_task_takes_sixty_lines_of_the_usual_width():
+    lines = quoted_task().splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 120
 
 
 def test_every_verb_of_the_makefile_explains_itself():

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from noria.ml.training import TrainingParameters, train
+from noria.ml.loop import train
+from noria.ml.training import TrainingParameters
 from noria.schema import Column, Schema
 
 PARAMETERS = TrainingParameters(

@@ -135,3 +135,19 @@ def test_a_network_without_onnx_form_is_refused():
 def test_a_network_that_was_training_is_exported_as_it_predicts():
     network = circles_network().train()
     assert export_onnx(network, Circles.schema, 1.0) == export_onnx(circles_network(), Circles.schema, 1.0)
+
+
+class CountsRows(CirclesNetwork):
+    """A network that turns the number of rows into a Python number, which the exporter takes for a constant."""
+
+    def forward(self, *features: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(*features)
+        return logits + torch.zeros(len(logits), logits.shape[1])
+
+
+def test_a_graph_that_has_fixed_the_number_of_rows_is_refused_with_the_likely_cause():
+    features = make_rows(50, 1)
+    network = settle(CountsRows(16), read_features(Circles.schema, features))
+    model = export_onnx(network, Circles.schema, 1.5)
+    with pytest.raises(BundleError, match=r"does not take 50 rows .* len\(\) or int\(\)"):
+        check_parity(network, 1.5, Circles.schema, model, features)

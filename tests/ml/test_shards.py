@@ -54,6 +54,17 @@ def test_a_second_step_starts_from_the_network_as_it_is_then():
     torch.testing.assert_close(network[0].weight.grad, (compute(expected, 1), expected[0].weight.grad)[1])
 
 
+def test_a_replica_shares_the_weights_and_nothing_that_a_thread_writes():
+    network = make_network(norm=True)
+    replica = Shards(network, 2).replicas[1]
+    compute(network, 1)
+    for own, shared in zip(replica.parameters(), network.parameters(), strict=True):
+        assert own.data_ptr() == shared.data_ptr()
+        assert own.grad is None
+    for own, other in zip(replica.buffers(), network.buffers(), strict=True):
+        assert own.data_ptr() != other.data_ptr()
+
+
 def test_the_same_bits_come_out_each_time():
     first, again = (compute(make_network(norm=True), 4) for _ in range(2))
     assert first[0] == again[0]
@@ -107,5 +118,7 @@ def test_only_convolutions_that_draw_nothing_are_shared_out():
 
 def test_counting_changes_no_statistics():
     network = make_network(norm=True)
+    threads = torch.get_num_threads()
     count_shards(network, (PICTURES[:2],), 4)
     assert not network[1].running_mean.any()
+    assert torch.get_num_threads() == threads

@@ -22,18 +22,28 @@ from noria.ml.manifest import digest_of
 from noria.ml.signature import Signer, TrustedKeys, make_key
 
 
-def verify_ours(folder: Path, trusted: Path) -> None:
-    """What a bundle's opening does with a signature, over any folder."""
+def verify_ours(folder: Path, trusted: Path) -> set[str]:
+    """What a bundle's opening does with a signature, over any folder; returns the files that are signed for."""
     envelope = parse_envelope((folder / "signature.json").read_bytes())
     TrustedKeys(trusted).verify(key_id=envelope.key_id, signed=envelope.signed, signature=envelope.signature)
     found = {path.name: digest_of(path.read_bytes()) for path in folder.iterdir() if path.name != "signature.json"}
-    if parse_statement(envelope.payload) != found:
+    signed = parse_statement(envelope.payload)
+    if signed != found:
         raise ValueError("the files differ")
+    return set(signed)
 
 
 def verify_theirs(folder: Path, public_key: Path) -> None:
     verifying = model_signing.verifying.Config().use_elliptic_key_verifier(public_key=public_key)
     verifying.verify(folder, folder / "signature.json")
+
+
+def accepted_by_theirs(folder: Path, public_key: Path) -> bool:
+    try:
+        verify_theirs(folder, public_key)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 @pytest.fixture
@@ -89,8 +99,8 @@ def test_processes_that_make_a_key_at_once_get_the_same(keys: Path) -> None:
 
 def test_what_model_signing_accepts_is_accepted_here(folder: Path, keys: Path, signer: Signer) -> None:
     signer.sign_folder(folder)
-    verify_theirs(folder, public_key(keys, signer))
-    verify_ours(folder, keys / "trusted")
+    assert accepted_by_theirs(folder, public_key(keys, signer))
+    assert verify_ours(folder, keys / "trusted") == {"a.onnx", "b.json"}
 
 
 def test_a_folder_that_model_signing_signed_by_itself_is_accepted_here(
@@ -99,7 +109,8 @@ def test_a_folder_that_model_signing_signed_by_itself_is_accepted_here(
     hashing = model_signing.hashing.Config().set_ignored_paths(paths=["signature.json"], ignore_git_paths=False)
     signing = model_signing.signing.Config().use_elliptic_key_signer(private_key=keys / "signing.pem")
     signing.set_hashing_config(hashing).sign(folder, folder / "signature.json")
-    verify_ours(folder, keys / "trusted")
+    assert parse_envelope((folder / "signature.json").read_bytes()).key_id == signer.key_id
+    assert verify_ours(folder, keys / "trusted") == {"a.onnx", "b.json"}
 
 
 def alter_file(folder: Path, _: Signer) -> None:
@@ -206,6 +217,9 @@ def test_a_trusted_key_is_believed_as_soon_as_it_is_added(folder: Path, keys: Pa
         trusted.verify_payload(key_id=stranger.key_id, payload_type="text", payload=b"x", signature=signature)
     (keys / "trusted" / f"{stranger.key_id}.pem").write_bytes(stranger.public_pem)
     trusted.verify_payload(key_id=stranger.key_id, payload_type="text", payload=b"x", signature=signature)
+    assert stranger.key_id in trusted.key_ids()
+    with pytest.raises(BundleError):
+        trusted.verify_payload(key_id=stranger.key_id, payload_type="text", payload=b"y", signature=signature)
 
 
 def test_a_signature_over_one_kind_of_thing_is_none_over_another(keys: Path, signer: Signer) -> None:
@@ -266,6 +280,6 @@ def test_the_same_files_get_the_same_signature_each_time(tmp_path: Path, keys: P
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(b"weights")
         signer.sign_folder(folder)
-        verify_theirs(folder, next((keys / "trusted").iterdir()))
+        assert accepted_by_theirs(folder, public_key(keys, signer))
         written.append((folder / "signature.json").read_bytes())
     assert written[0] == written[1]

@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from noria.errors import TrainingError, UsageError
 from noria.ml.feeding import ROWS_AT_ONCE, compute_logits, read_features
+from noria.ml.loop import train
 from noria.ml.progress import silent
-from noria.ml.training import train
 from noria.tasks.fashion import Fashion
 
 TRAINING, VALIDATION = make_rows(400, 1), make_rows(200, 2)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from noria_command import Done, Noria
+
+from noria.settings import Settings
+from noria.steps.judge import judge
+from noria.steps.workspace import Workspace
 
 pytestmark = pytest.mark.xdist_group("outsider")  # all look at one story, which takes its time
 
@@ -60,7 +66,9 @@ def test_the_first_run_promotes_and_the_real_server_answers(story: Story) -> Non
     assert set(asked["probabilities"]) == {"plain", "good", "fine"}
     assert told["scores"]["candidate"]["accuracy"]["low"] > told["scores"]["rule"]["accuracy"]["high"] > 0.5
     assert told["scores"]["rule"]["accuracy"]["low"] > told["scores"]["no-skill"]["accuracy"]["high"]
-    assert Path(told["report"]).read_text().startswith("<!doctype html>")
+    page = Path(told["report"]).read_text()
+    assert page.startswith("<!doctype html>")
+    assert "Promoted" in page
 
 
 def test_a_second_run_finds_every_step_done(story: Story) -> None:
@@ -87,11 +95,45 @@ def test_a_gate_keeps_a_candidate_out_and_the_champion_stays(story: Story) -> No
     assert (story.refused.code, told["outcome"]) == (3, "refused")
     assert [gate["name"] for gate in told["verdict"]["gates"] if not gate["passed"]] == ["calibrated"]
     assert "calibrated" in told["reason"]
+    assert "Refused" in Path(told["report"]).read_text()
     assert status["champion"]["digest"] == story.challenger.told["bundle"]
     assert status["runs"][0]["outcome"] == "refused"
     assert set(status["runs"][0]["steps"]) == STEPS - {"deploy"}
     assert status["verdicts"][0]["passed"] is False
     assert (status["verdicts"][0]["kind"], status["verdicts"][0]["bundle"]) == ("evaluated", told["bundle"])
+
+
+def test_a_limit_that_is_not_the_environments_own_is_told_wherever_the_verdict_is(story: Story) -> None:
+    said = "ece 0 (tighter than 0.03)"
+    told, entry = story.refused.told, story.noria.ledger()[4]
+    assert told["verdict"]["departures"] == [{"limit": "ece", "found": 0.0, "expected": 0.03, "looser": False}]
+    assert story.first.told["verdict"]["departures"] == []
+    assert f"limits not the environment's own: {said}" in told["reason"] == entry["reason"]
+    assert said in Path(told["report"]).read_text()
+    kept = json.loads((story.noria.home / "objects" / "evidence" / f"{entry['evidence']}.json").read_text())
+    assert (kept["limits"]["ece"], kept["usual"]["ece"]) == (0.0, 0.03)
+
+
+def test_a_judgement_that_is_repeated_goes_by_the_evidence_that_the_ledger_names(story: Story, tmp_path: Path) -> None:
+    shutil.copytree(story.noria.home, tmp_path / "home")
+    workspace = Workspace(settings=Settings.from_environment({"NORIA_HOME": str(tmp_path / "home")}))
+    before = workspace.ledger("wine").entries()
+    kept = json.loads(workspace.store.get(f"evidence/{before[0].evidence}.json"))
+    measured_again = kept["evidence"]["serving"] | {"p50_ms": kept["evidence"]["serving"]["p50_ms"] + 0.25}
+    places = {}
+    for name, piece in (kept["evidence"] | {"serving": measured_again}).items():
+        places[name] = str(tmp_path / name)
+        (tmp_path / name).write_text(json.dumps(piece))
+    made = judge(
+        workspace, bundle=before[0].bundle, evidence=places, limits=kept["limits"], environment_limits=kept["usual"],
+        plan=before[0].plan, basis=before[0].basis, code=before[0].code,
+    )  # fmt: skip
+    assert made.word == "promote"
+    assert workspace.ledger("wine").entries() == before
+    assert made.decision.evidence_digest == before[0].evidence
+    assert made.decision.evidence.serving.p50_ms == kept["evidence"]["serving"]["p50_ms"]  # type: ignore[union-attr]
+    assert workspace.store.get(made.decision.report).decode() == made.page
+    assert "Passed the gates" in made.page
 
 
 def test_a_rollback_is_an_entry_and_the_ledger_stays_whole(story: Story) -> None:
@@ -157,6 +199,8 @@ def test_datasets_plan_and_doctor_know_the_task(story: Story) -> None:
         (("run", "--task", "wine", "--param", "sead=2"), "no parameter 'sead': there are .*seed"),
         (("run", "--task", "wine", "--param", "limits.margins=1"), "limits has no margins: there are margin"),
         (("run", "--task", "wine", "--param", "seed=two"), "wrong type.*seed"),
+        (("run", "--task", "wine", "--param", "requests=0"), "parameter requests is 0: expected at least 1"),
+        (("run", "--task", "wine", "--env", "prod", "--param", "limits.ece=0.5"), "ece 0.5 .looser than 0.03.: prod"),
     ],
 )
 def test_a_wrong_word_ends_with_2_and_what_is_allowed(wine: Noria, words: tuple[str, ...], said: str) -> None:

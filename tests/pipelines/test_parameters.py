@@ -1,11 +1,18 @@
 """Parameters: text becomes types at the door, and what nobody knows is refused by name."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import yaml
 
 from noria.errors import UsageError
 from noria.task import load_task
 from pipelines import parameters
+from pipelines.parameters import LOOSENING
+
+ROOT = Path(__file__).parents[2]
 
 KNOWN = {"source": "s" * 64, "code": "c" * 64}
 
@@ -47,11 +54,78 @@ def test_given_values_win_and_have_their_types():
         ({"seed.a": "1"}, "no parameter 'seed.a'"),
         ({"seed": "two"}, "wrong type"),
         ({"seed": "1.5"}, "wrong type"),
+        ({"environment_limits.ece": "1"}, "no parameter 'environment_limits.ece'"),
+        ({"limits_may_be_loosened": "true"}, "no parameter 'limits_may_be_loosened'"),
     ],
 )
 def test_a_key_or_value_that_does_not_fit_is_named(given, message):
     with pytest.raises(UsageError, match=message):
         load(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": "-1"}, "parameter seed is -1: expected at least 0"),
+        ({"epochs": "0"}, "parameter epochs is 0"),
+        ({"batch_size": "1"}, "parameter batch_size is 1"),
+        ({"learning_rate": ".nan"}, "parameter learning_rate is nan"),
+        ({"learning_rate": "-0.1"}, "parameter learning_rate is -0.1"),
+        ({"threads": "0"}, "parameter threads is 0"),
+        ({"network.depth": "3"}, "unknown network options depth: there are width"),
+        ({"network.width": "0"}, "network option width is 0"),
+        ({"requests": "0"}, "parameter requests is 0: expected at least 1"),
+        ({"draws": "0"}, "parameter draws is 0"),
+        ({"holdout_days": "0"}, "parameter holdout_days is 0"),
+        ({"validation_days": "-1"}, "parameter validation_days is -1"),
+        ({"start": "soon"}, "start is 'soon'"),
+        ({"end": "2017-08-01"}, "is empty"),
+        ({"rules.min_class_share": "2"}, "rule min_class_share is 2"),
+        ({"limits.confidence": "1"}, "limit confidence is 1"),
+    ],
+)
+def test_a_value_that_no_step_could_use_is_refused_before_the_first_step(given, message):
+    with pytest.raises(UsageError, match=message):
+        load(given)
+
+
+def test_looking_at_the_values_imports_no_torch():
+    code = (
+        "import sys; from noria.task import load_task; from pipelines import parameters; "
+        "parameters.load('dev', load_task('fashion'), {'network.width': '8'}, {'source': '', 'code': ''}); "
+        "print('torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "False"
+
+
+def test_only_dev_lets_a_run_loosen_limits_and_every_environment_lets_it_tighten_them():
+    open_ones = [name for name in parameters.environments() if parameters.read_environment(name)[LOOSENING] is True]
+    assert open_ones == ["dev"]
+    for name in parameters.environments():
+        tightened = load({"limits.ece": "0.01"}, name)
+        assert [(one.limit, one.looser) for one in tightened.departures()] == [("ece", False)]
+        assert load(environment=name).departures() == ()
+    (one,) = load({"limits.ece": "0.5"}).departures()
+    assert (one.found, one.expected, one.looser) == (0.5, 0.03, True)
+
+
+@pytest.mark.parametrize("environment", ["qa", "prod"])
+@pytest.mark.parametrize("given", [{"limits.ece": "0.5"}, {"limits.rows": "10"}, {"limits.confidence": "0.9"}])
+def test_a_loosened_limit_is_refused_where_it_matters(environment, given):
+    ((key, value),) = given.items()
+    with pytest.raises(
+        UsageError, match=rf"limits {key.removeprefix('limits.')} {value} \(looser than .*{environment}"
+    ):
+        load(given, environment)
+
+
+def test_an_environment_that_does_not_say_so_lets_nothing_be_loosened(tmp_path):
+    values = parameters.read_environment("dev")
+    del values[LOOSENING]
+    (tmp_path / "stage.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(UsageError, match="stage lets nobody loosen"):
+        load({"limits.ece": "0.5"}, "stage", folder=tmp_path)
 
 
 def test_an_unknown_environment_lists_those_there_are():

@@ -22,6 +22,7 @@ from known_reports import (
 )  # fmt: skip
 
 from noria.errors import EvidenceError
+from noria.gates.limits import Limits, departures
 from noria.ml.scores import Evaluation, Interval
 from noria.reports.evaluation import evaluation_page
 from noria.schema import Column, Schema
@@ -145,13 +146,26 @@ def test_the_headline_says_what_happened_and_why() -> None:
     promoted = text_of(evaluation_page(evaluation, passed, NUMBERS, rows, PROMOTED))
     assert "✓ Promoted" in promoted
     assert "It passed all 3 gates: against the champion" in promoted
-    assert "Passed: may be promoted" in text_of(evaluation_page(evaluation, passed, NUMBERS, rows, CONTEXT))
+    only_passed = text_of(evaluation_page(evaluation, passed, NUMBERS, rows, CONTEXT))
+    assert "✓ Passed the gates" in only_passed
+    assert "romoted" not in only_passed
     only = text_of(evaluation_page(evaluation, None, NUMBERS, rows, CONTEXT))
     assert "Only evaluated" in only
     assert "no gate has judged it" in only
     refused = text_of(page_of(evaluation, refused=("calibrated", "answers in time")))
     assert "Refused because of the gate “calibrated”: calibrated says so, and 1 more gate refused it." in refused
     assert refused.count("✕ failed") == 2
+
+
+@pytest.mark.parametrize("refused", [(), ("calibrated",)])
+def test_limits_that_were_not_the_environments_own_stand_in_the_headline(refused: tuple[str, ...]) -> None:
+    evaluation = evaluation_of(THREE)
+    rows, usual = rows_of(evaluation, NUMBERS), verdict_of(evaluation, refused=refused)
+    departed = dataclasses.replace(usual, departures=departures(Limits(ece=0.5, rows=300), Limits()))
+    page = evaluation_page(evaluation, departed, NUMBERS, rows, CONTEXT)
+    said = "Limits that were not the environment's own: rows 300 (tighter than 200), ece 0.5 (looser than 0.03)."
+    assert said in text_of(page).partition("Contenders")[0]
+    assert "the environment's own" not in text_of(evaluation_page(evaluation, usual, NUMBERS, rows, CONTEXT))
 
 
 def test_a_verdict_about_another_candidate_is_refused() -> None:

@@ -195,6 +195,8 @@ def write_once(address: str, key: str, barrier: object, mark: bytes) -> bytes:
 
 def test_of_eight_processes_that_create_an_object_one_wins(address: str, workers: ProcessPoolExecutor) -> None:
     with multiprocessing.get_context("fork").Manager() as manager:
+        # SeaweedFS takes a lock for each conditional put, and who finds it taken looks again only after a whole second:
+        # a loser sends one request and waits 0, 1, 2 or 3 s for its answer, so few rounds have to do.
         for round_ in range(3 if address.startswith("s3") else 10):
             barrier = manager.Barrier(8)
             tries = [workers.submit(write_once, address, f"entry/{round_}", barrier, b"%d" % n) for n in range(8)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from noria.cli.output import console, make_table, print_json, show_path
+from noria.cli.project import open_workspace
 from noria.errors import ObjectMissingError, UsageError
 from noria.ml.dataset import DatasetFacts
 from noria.steps.validate import DataReport
@@ -14,9 +17,12 @@ from noria.task import FetchesSource, load_task
 
 def list_datasets(*, as_json: bool) -> None:
     """List the datasets in the object store."""
-    found = _datasets(Workspace.from_environment())
+    found = _datasets(open_workspace())
     if as_json:
         print_json([{"digest": digest, **msgspec.to_builtins(facts)} for digest, facts in found.items()])
+        return
+    if not found:
+        console().print("No dataset yet: `noria run` ingests one")
         return
     table = make_table("Datasets", ["digest", "task", "rows", "from", "to"])
     for digest, facts in found.items():
@@ -28,7 +34,7 @@ def list_datasets(*, as_json: bool) -> None:
 
 def show_dataset(start: str, *, as_json: bool) -> None:
     """Show one dataset's data dictionary, as validation found it."""
-    workspace = Workspace.from_environment()
+    workspace = open_workspace()
     matching = [digest for digest in _datasets(workspace) if digest.startswith(start)]
     if len(matching) != 1:
         raise UsageError(
@@ -72,17 +78,22 @@ def _value(value: float | str | None) -> str:
     return "" if value is None else value[:10] if isinstance(value, str) else f"{value:g}"
 
 
-def fetch_source(name: str) -> None:
-    """Bring a task's source here, unless it is here already."""
-    workspace = Workspace.from_environment()
+def fetch_source(name: str, *, as_json: bool) -> None:
+    """Bring a task's source here, unless it is here already, and say where it lies."""
     task = load_task(name)
-    if name in workspace.settings.sources or not isinstance(task, FetchesSource):
-        return
-    folder = workspace.source_folder(name)
-    if task.find_source(folder) is None:
+    workspace = open_workspace()
+    place, fetched = workspace.source_of(task), False
+    if place is None and isinstance(task, FetchesSource):
+        folder = workspace.source_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
-        console().print(f"Fetching the source of {name}")
-        console().print(f"{name}: {task.fetch_source(folder)}", soft_wrap=True)
+        console(sys.stderr if as_json else sys.stdout).print(f"Fetching the source of {name}")
+        place, fetched = task.fetch_source(folder), True
+    if as_json:
+        print_json({"task": name, "source": str(place) if place else None, "fetched": fetched})
+    elif place:
+        console().print(f"The source of {name} lies in {show_path(str(place))}", soft_wrap=True)
+    else:
+        console().print(f"{name} needs no source: the task makes its data, or knows where they are")
 
 
 def _datasets(workspace: Workspace) -> dict[str, DatasetFacts]:

@@ -31,9 +31,11 @@ class Finding:
 
 def examine(*, as_json: bool) -> int:
     """Look at everything a run needs; returns 1 if something is missing or broken."""
-    findings = [_look(what, check) for what, check in CHECKS.items()]
-    findings += [_look(f"source of {name}", partial(_source, name)) for name in task_names()]
-    findings += [_look(f"ledger of {name}", partial(_ledger, name)) for name in task_names()]
+    findings = [_look("Python", _python), _look("libraries", _libraries), _look("project", _project)]
+    if findings[-1].well:  # what is kept lies there: without it there is nothing to look at
+        findings += [_look(what, check) for what, check in CHECKS.items()]
+        findings += [_look(f"source of {name}", partial(_source, name)) for name in task_names()]
+        findings += [_look(f"ledger of {name}", partial(_ledger, name)) for name in task_names()]
     if as_json:
         print_json(findings)
     else:
@@ -67,7 +69,6 @@ def _project() -> str:
 
 
 def _pipeline() -> str:
-    enter_project()
     from pipelines.compiling import COMPILED
     from pipelines.graph import read_graph
 
@@ -123,9 +124,6 @@ def _ledger(name: str) -> str:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "Python": _python,
-    "libraries": _libraries,
-    "project": _project,
     "compiled pipeline": _pipeline,
     "home": _home,
     "object store": _objects,

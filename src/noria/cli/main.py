@@ -10,29 +10,42 @@ import typer
 
 from noria.errors import NoriaError
 
+EXIT_CODES = "Exit codes: 0 done; 1 fault; 2 usage; 130 interrupted."
+RUN_CODES = "Exit codes: 0 promoted or unchanged; 1 fault; 2 usage; 3 refused by a gate; 130 interrupted."
+SERVE_CODES = "Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 fault; 2 usage."
+FOUND_CODES = "Exit codes: 0 all is well; 1 something is wrong, or a fault; 2 usage; 130 interrupted."
+
 app = typer.Typer(
     name="noria",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100},
     help="Keep a model fresh: new data turns the wheel; a model goes up when the gates say it is not worse.\n\n"
-    "Exit codes: 0 done or promoted; 1 fault; 2 usage; 3 refused by a gate.",
+    "Example: noria plan; noria run; noria status; noria serve",
+    epilog="Exit codes: 0 done, promoted or unchanged; 1 fault; 2 usage; 3 refused by a gate; 130 interrupted. "
+    "With --json a fault is told as JSON, too.",
 )
 releases_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(releases_app, name="releases")
 
-TaskOption = Annotated[str, typer.Option("--task", help="The task's name.")]
-EnvOption = Annotated[str, typer.Option("--env", help="The environment: dev, qa or prod.")]
-ParamOption = Annotated[Optional[list[str]], typer.Option("--param", help="KEY=VALUE; may be given again.")]  # noqa: UP045
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+TaskOption = Annotated[str, typer.Option("--task", metavar="NAME", help="The task's name.")]
+EnvOption = Annotated[str, typer.Option("--env", metavar="NAME", help="The environment: dev, qa or prod.")]
+ParamOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--param", metavar="KEY=VALUE", help="A parameter's value; may be given again."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else, also where it fails.")]
 FASHION = "fashion"
 
 
-@app.command()
+@app.command(epilog=RUN_CODES)
 def run(
     task: TaskOption = FASHION, env: EnvOption = "dev", param: ParamOption = None, json: JsonOption = False
 ) -> None:
-    """Run the pipeline here: ingest, validate, train, evaluate, gates, deploy; then ask the champion.
+    """Run the pipeline here, from ingest to deploy, and ask the champion.
+
+    Steps whose data and code did not change are not repeated. What the gates refuse does not go up, and they say why.
 
     Example: noria run --task fashion --param seed=2
     """
@@ -41,11 +54,11 @@ def run(
     raise typer.Exit(run_pipeline(task, env, param or [], as_json=json))
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def plan(
     task: TaskOption = FASHION, env: EnvOption = "dev", param: ParamOption = None, json: JsonOption = False
 ) -> None:
-    """Show what a run would do and cost: graph, parameters, pods, CPU, memory.
+    """Show what a run would do and cost: steps, pods, CPU, memory, parameters.
 
     Example: noria plan --env prod
     """
@@ -54,12 +67,12 @@ def plan(
     show_plan(task, env, param or [], as_json=json)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def predict(
     task: TaskOption = FASHION,
-    image: Annotated[Optional[Path], typer.Option(help="A file that the task can read, such as a picture.")] = None,  # noqa: UP045
-    row: Annotated[Optional[int], typer.Option(help="A row of the champion's dataset, from 0.")] = None,  # noqa: UP045
-    url: Annotated[str, typer.Option(help="A predictor that runs already; without it one is started.")] = "",
+    image: Annotated[Optional[Path], typer.Option(metavar="FILE", help="Such as a picture.")] = None,  # noqa: UP045
+    row: Annotated[Optional[int], typer.Option(metavar="N", help="A row of the champion's dataset, from 0.")] = None,  # noqa: UP045
+    url: Annotated[str, typer.Option(metavar="URL", help="A predictor that runs already; else one is started.")] = "",
     json: JsonOption = False,
 ) -> None:
     """Ask the champion about one item, through the real server.
@@ -71,24 +84,27 @@ def predict(
     predict_one(task, image=image, row=row, url=url, as_json=json)
 
 
-@app.command()
+@app.command(epilog=SERVE_CODES)
 def serve(
     task: TaskOption = FASHION,
-    http_port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8080,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(metavar="PORT", help="TCP port; 0 takes a free one.")] = 8080,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    json: JsonOption = False,
 ) -> None:
-    """Serve the champion, and follow the ledger: a new champion takes over without a lost request.
+    """Serve the champion, and every one after it.
+
+    A new champion takes over without a lost request. One line says that the predictor is ready, and where.
 
     Example: noria serve --http-port 8080
     """
     from noria.cli.serve import serve_champion
 
-    raise typer.Exit(serve_champion(task, host=host, http_port=http_port))
+    raise typer.Exit(serve_champion(task, host=host, http_port=http_port, as_json=json))
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def status(task: TaskOption = FASHION, json: JsonOption = False) -> None:
-    """Show the champion, its figures, since when, the last runs and verdicts.
+    """Show the champion with its figures, the last runs and the last verdicts.
 
     Example: noria status --json
     """
@@ -97,7 +113,7 @@ def status(task: TaskOption = FASHION, json: JsonOption = False) -> None:
     show_status(task, as_json=json)
 
 
-@releases_app.callback()
+@releases_app.callback(epilog=EXIT_CODES)
 def releases(context: typer.Context, task: TaskOption = FASHION, json: JsonOption = False) -> None:
     """List the release ledger, or verify it.
 
@@ -110,13 +126,13 @@ def releases(context: typer.Context, task: TaskOption = FASHION, json: JsonOptio
         list_releases(task, as_json=json)
 
 
-@releases_app.command()
+@releases_app.command(epilog=FOUND_CODES)
 def verify(
     context: typer.Context,
-    task: Annotated[str, typer.Option(help="The task's name; that of `releases`, unless given.")] = "",
+    task: Annotated[str, typer.Option(metavar="NAME", help="The task's name; that of `releases`, unless given.")] = "",
     json: JsonOption = False,
 ) -> None:
-    """Look for any altered, missing or inserted entry; exit code 1 if there is one.
+    """Look for any altered, missing or inserted entry.
 
     Example: noria releases verify
     """
@@ -126,16 +142,19 @@ def verify(
     raise typer.Exit(verify_releases(task or above, as_json=json or as_json))
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def rollback(
-    reason: Annotated[str, typer.Option(help="Why; it is kept in the ledger.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the ledger.")],
     task: TaskOption = FASHION,
     to: Annotated[
-        str, typer.Option(help="Digest of a former champion, or its first digits; the one before, unless given.")
+        str,
+        typer.Option(metavar="DIGEST", help="A former champion, by its first digits; the one before, unless given."),
     ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Make a former champion champion again; the ledger gains an entry and loses none.
+    """Make a former champion champion again.
+
+    The ledger gains an entry and loses none; no later run undoes it.
 
     Example: noria rollback --reason "complaints about sandals"
     """
@@ -144,10 +163,10 @@ def rollback(
     roll_back(task, to=to, reason=reason, as_json=json)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def which(
     at: Annotated[
-        str, typer.Option(help="An instant in ISO 8601, UTC unless it says otherwise; now, unless given.")
+        str, typer.Option(metavar="INSTANT", help="In ISO 8601, UTC unless it says otherwise; now, unless given.")
     ] = "",
     task: TaskOption = FASHION,
     json: JsonOption = False,
@@ -161,12 +180,12 @@ def which(
     show_which(task, at=at, as_json=json)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def datasets(
     digest: Annotated[
-        str, typer.Argument(help="A dataset's digest, or its first digits: show its data dictionary.")
+        str, typer.Argument(metavar="DIGEST", help="A dataset, by its first digits: show its data dictionary.")
     ] = "",
-    fetch: Annotated[str, typer.Option(help="Bring the source data of this task to this machine.")] = "",
+    fetch: Annotated[str, typer.Option(metavar="TASK", help="Bring this task's source data to this machine.")] = "",
     json: JsonOption = False,
 ) -> None:
     """List the datasets, show one's data dictionary, or fetch a task's source.
@@ -176,16 +195,16 @@ def datasets(
     from noria.cli.datasets import fetch_source, list_datasets, show_dataset
 
     if fetch:
-        fetch_source(fetch)
+        fetch_source(fetch, as_json=json)
     elif digest:
         show_dataset(digest, as_json=json)
     else:
         list_datasets(as_json=json)
 
 
-@app.command()
+@app.command(epilog=FOUND_CODES)
 def doctor(json: JsonOption = False) -> None:
-    """Check this machine and project: Python, libraries, data, stores, keys, ledger; exit code 1 if something is wrong.
+    """Check this machine and project: libraries, data, stores, keys, ledgers.
 
     Example: noria doctor
     """
@@ -196,14 +215,20 @@ def doctor(json: JsonOption = False) -> None:
 
 def main() -> None:
     """Run the command; this is the outermost door, so whatever Noria raises ends here as one message."""
+    as_json = "--json" in sys.argv[1:]
     try:
         app()
-    except NoriaError as error:
-        for line in (error, *getattr(error, "__notes__", ())):
-            sys.stderr.write(f"noria: {line}\n")
-        sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)
-    except OSError as error:
-        sys.stderr.write(f"noria: the system refused ({error}): look at the path, its permissions and the free space\n")
-        sys.exit(1)
+    except (NoriaError, OSError) as error:
+        from noria.cli.failing import tell_failure
+
+        sys.exit(tell_failure(error, as_json=as_json))
+    except SystemExit as ending:
+        # Typer has said on standard error already what is wrong with the command line.
+        if as_json and isinstance(ending.__context__, typer.TyperException):
+            from noria.cli.failing import Failure
+            from noria.cli.output import print_json
+
+            print_json(Failure(error=ending.__context__.format_message(), kind="UsageError", exit_code=2))
+        raise

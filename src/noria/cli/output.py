@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TextIO
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+
+from noria.cli.project import started_in
 
 WIDTH = 100
 
@@ -39,9 +40,8 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def show_path(address: str) -> str:
-    """A path from the working folder on, where it lies below it; an address as it is."""
-    here = f"{Path.cwd()}/"
-    return address.removeprefix(here)
+    """A path from the folder that the person stands in, where it lies below it; all else as it is."""
+    return address.removeprefix(f"{started_in()}/")
 
 
 def show_time(moment: datetime) -> str:

@@ -38,13 +38,17 @@ def show_plan(task: str, environment: str, pairs: Sequence[str], *, as_json: boo
     _show_graph(screen, graph)
     table = make_table("\nParameters", ["name", "value"])
     for name, value in arguments.items():
-        table.add_row(
-            name,
-            ", ".join(f"{key} {item:g}" if isinstance(item, float) else f"{key} {item}" for key, item in value.items())
-            if isinstance(value, dict)
-            else str(value),
-        )
+        usual = name == "environment_limits" and value == arguments["limits"]
+        table.add_row(name, "the limits above" if usual else _words(value))
     screen.print(table)
+
+
+def _words(value: object) -> str:
+    """A parameter's value on one line; a group as its names and values."""
+    if not isinstance(value, dict):
+        return str(value) or "none"
+    shown = (f"{key} {item:g}" if isinstance(item, float) else f"{key} {item}" for key, item in value.items())
+    return ", ".join(shown) or "as the task has it"
 
 
 def _show_graph(screen: Console, graph: Graph) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 from noria.errors import UsageError
+from noria.steps.workspace import Workspace
 
 
 def find_project(start: Path | None = None) -> Path:
@@ -23,10 +25,23 @@ def find_project(start: Path | None = None) -> Path:
     )
 
 
+@cache
+def started_in() -> Path:
+    """The folder that the person stands in: the working folder when first asked for, before the command leaves it."""
+    return Path.cwd()
+
+
 def enter_project() -> Path:
     """Go to the project's root and make its programs (pipelines, components, serving) importable."""
+    started_in()
     folder = find_project()
     os.chdir(folder)  # programs of the project run from its root, and what is kept lies there
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     return folder
+
+
+def open_workspace() -> Workspace:
+    """Open the project's stores and keys, from whichever of its folders the command is given."""
+    enter_project()
+    return Workspace.from_environment()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from noria.cli.output import console, make_table, print_json, show_time
+from noria.cli.project import open_workspace
 from noria.errors import UsageError
-from noria.steps.workspace import Workspace, now
+from noria.steps.workspace import now
 from noria.stores.releases import Ledger
 from noria.task import load_task
 
@@ -14,7 +15,7 @@ from noria.task import load_task
 def open_ledger(task: str, *, writable: bool = False) -> Ledger:
     """Open the ledger of a task that exists."""
     load_task(task)
-    return Workspace.from_environment().ledger(task, writable=writable)
+    return open_workspace().ledger(task, writable=writable)
 
 
 def list_releases(task: str, *, as_json: bool) -> None:
@@ -22,6 +23,9 @@ def list_releases(task: str, *, as_json: bool) -> None:
     entries = open_ledger(task).entries()
     if as_json:
         print_json(entries)
+        return
+    if not entries:
+        console().print(f"No release of {task} yet: `noria run --task {task}` makes the first")
         return
     table = make_table(f"Releases of {task}", ["", "time", "what", "bundle", "reason"])
     for entry in entries:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from noria.cli.output import console, make_table, print_json, show_time
+from noria.cli.project import open_workspace
 from noria.ml.scores import Interval
 from noria.steps.exhibit import read_exhibit
-from noria.steps.workspace import Workspace
+from noria.stores.ledger_entry import Entry
 from noria.stores.releases import Ledger
-from noria.stores.runs import RunLog
+from noria.stores.runs import RunLog, RunRecord
+from noria.stores.standing import Champion
 from noria.task import load_task
 
 RUNS = 5
+FIGURES = {"accuracy": "accuracy", "log_loss": "log loss", "ece": "ECE"}
 
 
 def show_status(task: str, *, as_json: bool) -> None:
     """Show the champion with its figures, the last runs and the last verdicts."""
     load_task(task)
-    workspace = Workspace.from_environment()
+    workspace = open_workspace()
     ledger = workspace.ledger(task)
     champion = ledger.champion()
     metrics = _metrics(ledger, champion.bundle) if champion else {}
@@ -34,27 +39,42 @@ def show_status(task: str, *, as_json: bool) -> None:
             }
         )
         return
+    _show_champion(task, champion, metrics)
+    _show_runs(runs)
+    _show_verdicts(verdicts)
+
+
+def _show_champion(task: str, champion: Champion | None, metrics: dict[str, Interval]) -> None:
     screen = console()
     if champion is None:
         screen.print(f"{task} has no champion yet: `noria run --task {task}` makes one")
-    else:
-        screen.print(
-            f"[bold]{task}[/bold]: champion [cyan]{champion.bundle}[/cyan] since {show_time(champion.since)}",
-            soft_wrap=True,
-        )
-        shown = ", ".join(
-            f"{name} {value.value:.4f} [{value.low:.4f}, {value.high:.4f}]" for name, value in metrics.items()
-        )
-        screen.print(f"  {shown}", soft_wrap=True)
+        return
+    screen.print(f"[bold]{task}[/bold]: champion since {show_time(champion.since)}")
+    screen.print(f"  [cyan]{champion.bundle}[/cyan]", soft_wrap=True)
+    shown = (
+        f"{FIGURES[name]} {value.value:.4f} [{value.low:.4f}, {value.high:.4f}]" for name, value in metrics.items()
+    )
+    screen.print(f"  {', '.join(shown)}", soft_wrap=True, markup=False)
+
+
+def _show_runs(runs: Sequence[RunRecord]) -> None:
+    if not runs:
+        console().print("\nNo run yet")
+        return
     table = make_table("\nLast runs", ["started", "outcome", "seconds", "bundle", "reason"])
     for run in runs:
         table.add_row(show_time(run.started), run.outcome, f"{run.seconds:.1f}", run.bundle[:12], run.reason)
-    screen.print(table)
+    console().print(table)
+
+
+def _show_verdicts(verdicts: Sequence[Entry]) -> None:
+    if not verdicts:
+        return
     table = make_table("\nLast verdicts", ["time", "bundle", "against", "verdict"])
     for entry in verdicts:
         word = "passed" if entry.passed else f"refused: {entry.reason}"
         table.add_row(show_time(entry.time), entry.bundle[:12], entry.champion[:12] or "nobody", word)
-    screen.print(table)
+    console().print(table)
 
 
 def _metrics(ledger: Ledger, bundle: str) -> dict[str, Interval]:

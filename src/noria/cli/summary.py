@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from noria.cli.asking import Asked, ask_champion
+from noria.cli.failing import failure_of
 from noria.cli.output import make_table, show_path
 from noria.cli.preparing import Prepared
-from noria.errors import EvidenceError
+from noria.errors import EvidenceError, NoriaError
 from noria.ml.scores import Evaluation, Interval, Scores
 from noria.steps.exhibit import summarise
 from noria.steps.judge import Decision
@@ -42,14 +42,32 @@ class Told:
         return self.prepared.workspace.store.uri(self.decision.report)
 
 
-def show_summary(console: Console, told: Told) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the champion said when it was asked; without one, `error` says why, or there is no champion."""
+
+    asked: Asked | None = None
+    error: str = ""
+
+
+def ask_to_close(prepared: Prepared) -> Answer:
+    """Ask the champion for its last row. The run is over and recorded, so a question that fails changes nothing."""
+    try:
+        return Answer(asked=ask_champion(prepared.workspace, prepared.task.name, prepared.project, place=-1))
+    except (NoriaError, OSError) as error:
+        return Answer(error=failure_of(error).error)
+
+
+def show_summary(console: Console, told: Told, answer: Answer) -> None:
     """Show figures, gates, verdict, an answered prediction, and where to go from here."""
     console.print()
     console.print(_figures(told.evaluation))
     console.print(_gates(told.decision))
     console.print(_verdict(told))
-    if asked := ask_champion(told.prepared.workspace, told.prepared.task.name, told.prepared.project, place=-1):
-        console.print(_prediction(asked))
+    if answer.asked:
+        console.print(_prediction(answer.asked))
+    elif answer.error:
+        console.print(Text.assemble("  Answer   ", ("none", "bold yellow"), f": {answer.error}"), soft_wrap=True)
     console.print(f"  Report   {show_path(told.report)}", soft_wrap=True, markup=False)
     console.print(f"  Log      {show_path(str(told.log))}", soft_wrap=True, markup=False)
     console.print("\nNext")
@@ -73,11 +91,10 @@ def _next(told: Told) -> tuple[tuple[str, str], ...]:
     )
 
 
-def tell_json(told: Told) -> str:
-    """The same as one JSON object."""
+def describe(told: Told, answer: Answer) -> dict[str, object]:
+    """The same for a program."""
     evaluation = told.evaluation
-    asked = ask_champion(told.prepared.workspace, told.prepared.task.name, told.prepared.project, place=-1)
-    facts = {
+    return {
         "task": told.prepared.task.name,
         "outcome": told.outcome,
         "reason": summarise(told.decision.verdict),
@@ -87,11 +104,11 @@ def tell_json(told: Told) -> str:
         "seconds": round(told.seconds, 3),
         "scores": evaluation.scores,
         "verdict": told.decision.verdict,
-        "prediction": asked,
+        "prediction": answer.asked,
+        "prediction_error": answer.error,
         "report": told.report,
         "log": str(told.log),
     }
-    return msgspec.json.format(msgspec.json.encode(facts), indent=2).decode()
 
 
 def _figures(evaluation: Evaluation) -> Table:

@@ -9,7 +9,7 @@ from noria.gates.calibration import is_calibrated
 from noria.gates.champion import not_worse_than_champion
 from noria.gates.data import data_are_clean, rows_are_enough
 from noria.gates.evidence import Evidence, Subject
-from noria.gates.limits import Limits
+from noria.gates.limits import Limits, departures
 from noria.gates.parity import export_is_faithful
 from noria.gates.results import GateResult, Verdict
 from noria.gates.serving import answers_all, answers_are_equal, answers_in_time
@@ -34,9 +34,16 @@ GATES: tuple[Gate, ...] = (
 
 
 def judge(
-    evidence: Evidence, limits: Limits, *, expected: Subject | None = None, gates: tuple[Gate, ...] = GATES
+    evidence: Evidence,
+    limits: Limits,
+    *,
+    usual: Limits | None = None,
+    expected: Subject | None = None,
+    gates: tuple[Gate, ...] = GATES,
 ) -> Verdict:
     """Ask every gate; the candidate passes if all of them let it.
+
+    `usual` are the limits of the environment, which the verdict tells where `limits` depart from them.
 
     Raises EvidenceError where evidence is missing, pieces speak of different bundles or datasets, the whole speaks of
     something else than `expected`, or the evaluation was made for other margins than the limits'. A figure that is no
@@ -53,6 +60,7 @@ def judge(
         champion=subject.champion,
         gates=results,
         passed=all(result.passed for result in results),
+        departures=departures(limits, usual) if usual else (),
     )
 
 

@@ -1,11 +1,29 @@
-"""Limits: how good is good enough, with the values that hold where nobody says otherwise."""
+"""Limits: how good is good enough, the values that hold where nobody says otherwise, and what departs from them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from noria.errors import UsageError
+
+# Which way a limit lets more pass. Two do in either way: a lower confidence makes it easier to be shown not worse as a
+# whole, a higher one harder to be shown worse in a slice; and the more slices are judged, the more each is corrected.
+LOOSER: dict[str, Literal["higher", "lower", "either"]] = {
+    "margin": "higher",
+    "slice_margin": "higher",
+    "slice_rows": "either",
+    "confidence": "either",
+    "rows": "lower",
+    "draws": "lower",
+    "ece": "higher",
+    "parity": "higher",
+    "parity_rows": "lower",
+    "served_difference": "higher",
+    "served_requests": "lower",
+    "latency_p95_ms": "higher",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +61,28 @@ class Limits:
                 raise UsageError(
                     f"limit {name} is {getattr(self, name)}: expected at least 1, for no row proves nothing"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Departure:
+    """A limit that a run sets otherwise than its environment does."""
+
+    limit: str
+    found: float
+    expected: float  # the environment's own
+    looser: bool  # whether it may let pass what the environment would keep out
+
+    def __str__(self) -> str:
+        return f"{self.limit} {self.found:g} ({'looser' if self.looser else 'tighter'} than {self.expected:g})"
+
+
+def departures(limits: Limits, usual: Limits) -> tuple[Departure, ...]:
+    """Every limit that differs from the usual one, the environment's own."""
+    found = []
+    for field in fields(Limits):
+        value, expected = getattr(limits, field.name), getattr(usual, field.name)
+        if value != expected:
+            way = "higher" if value > expected else "lower"
+            looser = LOOSER[field.name] in (way, "either")
+            found.append(Departure(limit=field.name, found=value, expected=expected, looser=looser))
+    return tuple(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from noria.gates.limits import Departure
 from noria.ml.scores import Difference, Interval
 
 
@@ -20,13 +21,17 @@ class GateResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Every gate's answer about one candidate; `passed` only if each of them passed."""
+    """Every gate's answer about one candidate; `passed` only if each of them passed.
+
+    `departures` are the limits that were not the environment's own.
+    """
 
     bundle: str
     dataset: str
     champion: str
     gates: tuple[GateResult, ...]
     passed: bool
+    departures: tuple[Departure, ...] = ()
 
     @property
     def refusals(self) -> tuple[GateResult, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,90 +21,118 @@ MOST_WRONG = 24  # rows shown to people
 Masks = Mapping[str, NDArray[np.bool_]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is compared, and how surely: the part of an evaluation that is known beforehand."""
+
+    bundle: str
+    dataset: str
+    champion: str
+    draws: int
+    confidence: float
+    margin: float
+    slice_margin: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """The held-out rows."""
+
+    labels: NDArray[np.int64]
+    ids: NDArray[Any]
+    classes: Sequence[str]
+    slices: Masks
+
+    @property
+    def masks(self) -> Masks:
+        """The slices that have rows."""
+        return {name: mask for name, mask in self.slices.items() if mask.any()}
+
+    @property
+    def present(self) -> Mapping[int, str]:
+        """The classes that have rows, by index."""
+        return {index: self.classes[index] for index in np.unique(self.labels).tolist()}
+
+
 def evaluate(
     *,
-    bundle: str,
-    dataset: str,
-    champion: str,
-    labels: NDArray[np.int64],
-    ids: NDArray[Any],
-    probabilities: Mapping[str, NDArray[np.floating]],
-    costs: Sequence[Sequence[float]],
-    classes: Sequence[str],
-    slices: Masks,
-    draws: int,
-    confidence: float,
-    margin: float,
-    slice_margin: float,
-    seed: int,
+    bundle: str,  # the candidate's digest
+    dataset: str,  # the digest of the dataset that the rows come from
+    champion: str,  # the champion's digest; "" goes with no probabilities under "champion"
+    labels: NDArray[np.int64],  # class index of each row, (rows,)
+    ids: NDArray[Any],  # (rows,)
+    probabilities: Mapping[str, NDArray[np.floating]],  # of each contender, (rows, classes)
+    costs: Sequence[Sequence[float]],  # costs[truth][decision]
+    classes: Sequence[str],  # names by index
+    slices: Masks,  # by name, (rows,) each
+    draws: int,  # how often the rows are resampled
+    confidence: float,  # of two-sided intervals and of one-sided lower bounds, such as 0.95
+    margin: float,  # how much worse than an opponent the candidate may be, a share of the dearest error
+    slice_margin: float,  # the same in a slice
+    seed: int,  # of the resampling
 ) -> Evaluation:
     """Measure all contenders on the same rows, with one resampling of the rows behind every interval.
 
-    Args:
-        bundle: the candidate's digest.
-        dataset: the digest of the dataset that the rows come from.
-        champion: the champion's digest; "" goes with no probabilities under "champion".
-        labels: class index of each row, (rows,).
-        ids: the rows' ids, (rows,).
-        probabilities: candidate, rule, no-skill and, where there is one, champion: (rows, classes) each.
-        costs: costs[truth][decision].
-        classes: names by index.
-        slices: name -> mask of shape (rows,).
-        draws: how often the rows are resampled.
-        confidence: of two-sided intervals and of one-sided lower bounds, such as 0.95.
-        margin: how much worse than an opponent the candidate may be as a whole, a share of the dearest error.
-        slice_margin: the same in a slice.
-        seed: of the resampling.
-
-    Raises EvidenceError, naming the contender, where probabilities are missing, are none, or are of other rows.
+    The contenders are candidate, rule, no-skill and, where there is one, champion. Raises EvidenceError, naming the
+    contender, where probabilities are missing, are none, or are of other rows.
     """
-    _check_rows(labels, ids, classes, slices)
-    matrix = cost_matrix(costs, len(classes))
-    contenders = check_contenders(probabilities, champion=champion, labels=labels, costs=matrix)
-    masks = {name: mask for name, mask in slices.items() if mask.any()}
-    sums = RowSums(_columns(contenders, labels, len(classes), masks), draws=draws, seed=seed)
-    comparisons = {
-        name: _compare(sums, contender.name, masks, float(matrix.max()), (confidence, margin, slice_margin))
-        for name, contender in contenders.items()
-        if name != "candidate"
-    }
-    candidate = contenders["candidate"]
-    present = {index: classes[index] for index in np.unique(labels).tolist()}
-    return Evaluation(
+    asked = _Asked(
         bundle=bundle,
         dataset=dataset,
         champion=champion,
-        rows=len(labels),
         draws=draws,
         confidence=confidence,
         margin=margin,
         slice_margin=slice_margin,
-        scores={name: _score(sums, name, present, masks, confidence) for name in contenders},
-        comparisons=comparisons,
-        slice_rows={name: int(mask.sum()) for name, mask in slices.items()},
-        classes=tuple(classes),
-        confusion=confusion(candidate.decisions, labels, len(classes)),
-        calibration=calibration_bins(candidate.probabilities, labels),
-        most_wrong=_most_wrong(candidate, labels, ids, classes),
     )
+    held = _Held(labels=labels, ids=ids, classes=tuple(classes), slices=slices)
+    _check_rows(held)
+    matrix = cost_matrix(costs, len(classes))
+    contenders = check_contenders(probabilities, champion=champion, labels=labels, costs=matrix)
+    sums = RowSums(_columns(contenders, held), draws=draws, seed=seed)
+    return _measure(asked, held, contenders, sums, float(matrix.max()))
 
 
-def _check_rows(labels: NDArray[np.int64], ids: NDArray[Any], classes: Sequence[str], slices: Masks) -> None:
+def _check_rows(held: _Held) -> None:
+    labels, classes = held.labels, len(held.classes)
     if len(labels) == 0:
         raise EvidenceError("there are no held-out rows: nothing can be measured; lengthen the holdout or the window")
-    outside = int(((labels < 0) | (labels >= len(classes))).sum())
+    outside = int(((labels < 0) | (labels >= classes)).sum())
     if outside:
-        raise EvidenceError(f"{outside} of {len(labels)} held-out labels are outside the {len(classes)} classes")
-    for name, column in {"ids": ids, **{f"slice {name!r}": mask for name, mask in slices.items()}}.items():
+        raise EvidenceError(f"{outside} of {len(labels)} held-out labels are outside the {classes} classes")
+    for name, column in {"ids": held.ids, **{f"slice {name!r}": mask for name, mask in held.slices.items()}}.items():
         if column.shape != labels.shape:
             raise EvidenceError(
                 f"{name} has shape {list(column.shape)}: expected {list(labels.shape)}, as the labels have"
             )
 
 
-def _columns(
-    contenders: Mapping[str, Contender], labels: NDArray[np.int64], classes: int, masks: Masks
-) -> dict[Hashable, NDArray[Any]]:
+def _measure(
+    asked: _Asked, held: _Held, contenders: Mapping[str, Contender], sums: RowSums, dearest: float
+) -> Evaluation:
+    candidate = contenders["candidate"]
+    opponents = [name for name in contenders if name != "candidate"]
+    return Evaluation(
+        bundle=asked.bundle,
+        dataset=asked.dataset,
+        champion=asked.champion,
+        rows=len(held.labels),
+        draws=asked.draws,
+        confidence=asked.confidence,
+        margin=asked.margin,
+        slice_margin=asked.slice_margin,
+        scores={name: _score(sums, name, held, asked.confidence) for name in contenders},
+        comparisons={name: _compare(sums, name, held.masks, dearest, asked) for name in opponents},
+        slice_rows={name: int(mask.sum()) for name, mask in held.slices.items()},
+        classes=tuple(held.classes),
+        confusion=confusion(candidate.decisions, held.labels, len(held.classes)),
+        calibration=calibration_bins(candidate.probabilities, held.labels),
+        most_wrong=_most_wrong(candidate, held),
+    )
+
+
+def _columns(contenders: Mapping[str, Contender], held: _Held) -> dict[Hashable, NDArray[Any]]:
+    labels, classes, masks = held.labels, len(held.classes), held.masks
     columns: dict[Hashable, NDArray[Any]] = {("rows", "class", index): labels == index for index in range(classes)}
     columns |= {("rows", "slice", name): mask for name, mask in masks.items()}
     for who, contender in contenders.items():
@@ -119,7 +148,7 @@ def _columns(
     return columns
 
 
-def _score(sums: RowSums, who: str, present: Mapping[int, str], masks: Masks, confidence: float) -> Scores:
+def _score(sums: RowSums, who: str, held: _Held, confidence: float) -> Scores:
     return Scores(
         accuracy=interval(sums.mean((who, "right")), confidence),
         cost=interval(sums.mean((who, "cost")), confidence),
@@ -127,18 +156,15 @@ def _score(sums: RowSums, who: str, present: Mapping[int, str], masks: Masks, co
         ece=interval(sums.mean_of_sizes([(who, "bin", place) for place in range(BINS)]), confidence),
         classes={
             class_name: interval(sums.ratio((who, "class", index), ("rows", "class", index)), confidence)
-            for index, class_name in present.items()
+            for index, class_name in held.present.items()
         },
         slices={
-            name: interval(sums.ratio((who, "slice", name), ("rows", "slice", name)), confidence) for name in masks
+            name: interval(sums.ratio((who, "slice", name), ("rows", "slice", name)), confidence) for name in held.masks
         },
     )
 
 
-def _compare(
-    sums: RowSums, opponent: str, masks: Masks, dearest: float, terms: tuple[float, float, float]
-) -> Comparison:
-    confidence, margin, slice_margin = terms
+def _compare(sums: RowSums, opponent: str, masks: Masks, dearest: float, asked: _Asked) -> Comparison:
     whole = _saved(sums.mean((opponent, "cost")), sums.mean(("candidate", "cost")), dearest)
     parts = {
         name: _saved(
@@ -149,9 +175,9 @@ def _compare(
         for name in masks
     }
     return Comparison(
-        whole=difference(whole, confidence=confidence, margin=margin, rows=sums.rows),
+        whole=difference(whole, confidence=asked.confidence, margin=asked.margin, rows=sums.rows),
         slices={
-            name: difference(part, confidence=confidence, margin=slice_margin, rows=int(masks[name].sum()))
+            name: difference(part, confidence=asked.confidence, margin=asked.slice_margin, rows=int(masks[name].sum()))
             for name, part in parts.items()
         },
     )
@@ -164,17 +190,15 @@ def _saved(opponent: Estimate, candidate: Estimate, dearest: float) -> Estimate:
     )
 
 
-def _most_wrong(
-    candidate: Contender, labels: NDArray[np.int64], ids: NDArray[Any], classes: Sequence[str]
-) -> tuple[WrongItem, ...]:
+def _most_wrong(candidate: Contender, held: _Held) -> tuple[WrongItem, ...]:
     wrong = np.flatnonzero(~candidate.right)
     given = candidate.probabilities[wrong, candidate.decisions[wrong]].astype(np.float64)
     return tuple(
         WrongItem(
-            id=str(ids[row]),
+            id=str(held.ids[row]),
             row=int(row),
-            truth=classes[labels[row]],
-            decision=classes[candidate.decisions[row]],
+            truth=held.classes[held.labels[row]],
+            decision=held.classes[candidate.decisions[row]],
             confidence=float(candidate.probabilities[row, candidate.decisions[row]]),
         )
         for row in wrong[np.argsort(-given, kind="stable")[:MOST_WRONG]]

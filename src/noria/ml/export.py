@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.onnx.errors import OnnxExporterError
 
-from noria.errors import BundleError
+from noria.errors import BundleError, ServingError
 from noria.ml.feeding import compute_logits, read_features
 from noria.ml.inference import Session, predict
 from noria.schema import Column, Schema
@@ -68,10 +68,20 @@ def export_onnx(network: torch.nn.Module, schema: Schema, temperature: float) ->
 
 
 def check_parity(network: torch.nn.Module, temperature: float, schema: Schema, model: bytes, features: Rows) -> float:
-    """The largest absolute difference between the graph's and the network's probabilities over the rows."""
+    """The largest absolute difference between the graph's and the network's probabilities over the rows.
+
+    Raises BundleError for a graph that does not take them, such as one that was traced with a fixed number of rows.
+    """
     logits = torch.from_numpy(compute_logits(network, read_features(schema, features)))
     expected = torch.softmax(logits.double() / temperature, dim=1).numpy()
-    return float(np.abs(predict(Session.load(model), features) - expected).max())
+    try:
+        found = predict(Session.load(model), features)
+    except ServingError as error:
+        raise BundleError(
+            f"the exported graph does not take {len(expected)} rows as the network does ({_first_line(error)}): the "
+            "network may have made the number of rows a constant, by len() or int(); use tensor.shape[0] or -1 instead"
+        ) from error
+    return float(np.abs(found - expected).max())
 
 
 def _example(column: Column) -> torch.Tensor:

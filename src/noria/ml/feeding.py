@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from noria.errors import TrainingError
 from noria.schema import Schema
 from noria.task import Rows, Task
 
-ROWS_AT_ONCE = 1024  # bounds the memory of inference, whatever the number of rows
+ROWS_AT_ONCE = 256  # bounds the memory of inference, whatever the number of rows, and stays near the caches
 Features = tuple[torch.Tensor, ...]
 
 
@@ -29,7 +30,7 @@ class Examples:
 
     def take(self, index: torch.Tensor) -> tuple[Features, torch.Tensor]:
         """Copy out the rows of a batch."""
-        return tuple(column[index] for column in self.features), self.labels[index]
+        return tuple(column.index_select(0, index) for column in self.features), self.labels[index]
 
 
 def read_features(schema: Schema, rows: Rows) -> Features:
@@ -68,11 +69,19 @@ def read_examples(task: Task, rows: Rows, purpose: str) -> Examples:
     return examples
 
 
-def compute_logits(network: torch.nn.Module, features: Features) -> NDArray[np.float32]:
-    """Run the network in eval mode and float32, in batches; the result has shape (rows, classes)."""
+def compute_logits(network: torch.nn.Module, features: Features, pool: Executor | None = None) -> NDArray[np.float32]:
+    """Run the network in eval mode and float32, in batches, in the pool's threads where there is one.
+
+    The result has shape (rows, classes).
+    """
     network.eval()
-    with torch.inference_mode():
-        return torch.cat([network(*batch).float() for batch in _batches(features)]).numpy()
+
+    def infer(batch: Features) -> torch.Tensor:
+        with torch.inference_mode():  # holds for one thread
+            logits: torch.Tensor = network(*batch).float()
+            return logits
+
+    return torch.cat(list((pool.map if pool else map)(infer, _batches(features)))).numpy()
 
 
 def _batches(features: Features) -> Iterator[Features]:

@@ -1,4 +1,4 @@
-"""Loop: the epochs of one training, from the first one or from a checkpoint."""
+"""Loop: turn rows into a network, bit for bit the same one for the same rows, parameters and machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from noria.task import Rows, Task
 REPORTS_AN_EPOCH = 5
 
 
-def run(
+def train(
     task: Task,
     train_rows: Rows,
     validation_rows: Rows,
@@ -31,7 +31,14 @@ def run(
     checkpoints: Checkpoints,
     progress: Progress,
 ) -> Trained:
-    """Train to the last epoch, or until patience ends; the contract is that of `noria.ml.training.train`."""
+    """Train the task's network; the rows hold at least the schema's feature and label columns.
+
+    After each epoch the whole state goes to `checkpoints`. A training that was interrupted goes on from there and ends
+    with the same bits as one that was not. A checkpoint that is damaged, or that belongs to other rows, parameters or
+    software, is reported and not used.
+
+    Raises TrainingError where there is nothing to learn from, or the loss is no longer a finite number.
+    """
     started = time.monotonic()
     training = read_examples(task, train_rows, "training")
     validation = read_examples(task, validation_rows, "validation")
@@ -133,7 +140,8 @@ class Loop:
         return cross_entropy(logits.float(), labels, label_smoothing=self.parameters.label_smoothing)
 
     def _validate(self, training_loss: float) -> EpochResult:
-        logits = torch.from_numpy(compute_logits(self.network, self.validation.features))
+        with self.shards.open() as pool:
+            logits = torch.from_numpy(compute_logits(self.network, self.validation.features, pool))
         loss = cross_entropy(logits, self.validation.labels).item()
         self._expect_finite(loss, "on the validation rows")
         return EpochResult(

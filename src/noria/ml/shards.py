@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain
 
 import torch
 
@@ -19,6 +18,8 @@ LEAST_ROWS = 2  # of a part: batch normalisation needs a deviation
 class Shards:
     """A network and its replicas, one a thread; gradients are added in the order of the parts, so bits repeat.
 
+    A replica has the network's own weights in memory, and gradients and batch statistics for itself.
+
     Inside of an operation torch's own threads wait for each other by spinning. Where another program holds one of the
     processors, a backward convolution in bfloat16 becomes ten and more times slower by that; threads that meet once a
     step do not mind. Each part has its own batch statistics, and the first part's go into the running ones.
@@ -26,7 +27,7 @@ class Shards:
 
     def __init__(self, network: torch.nn.Module, count: int) -> None:
         self.network = network
-        self.replicas = [network, *(copy.deepcopy(network) for _ in range(count - 1))]
+        self.replicas = [network, *(_replica(network) for _ in range(count - 1))]
 
     def train(self) -> None:
         """Put the network and its replicas into training mode."""
@@ -36,16 +37,12 @@ class Shards:
     @contextmanager
     def open(self) -> Iterator[Executor | None]:
         """Start the threads, for the time of an epoch; None where the caller's thread is the only one."""
-        count, threads = len(self.replicas), torch.get_num_threads()
+        count = len(self.replicas)
         if count == 1:
             yield None
             return
-        torch.set_num_threads(1)
-        try:
-            with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                yield pool
-        finally:
-            torch.set_num_threads(threads)
+        with _single(), ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
 
     def backward(self, pool: Executor | None, loss_of: LossOf, features: Features, labels: torch.Tensor) -> float:
         """Put the gradient of the mean loss into the network, and return that loss."""
@@ -61,21 +58,33 @@ class Shards:
         if pool is None:
             return compute(self.network, parts[0])
         for replica in self.replicas[1:count]:
-            _copy(self.network, replica)
+            _copy_buffers(self.network, replica)
         losses = list(pool.map(compute, self.replicas, parts))
         for replica in self.replicas[1:count]:
             _add_gradient(replica, self.network)
         return sum(losses)
 
 
-def _copy(source: torch.nn.Module, target: torch.nn.Module) -> None:
-    with torch.no_grad():
-        for there, here in zip(_tensors(target), _tensors(source), strict=True):
-            there.copy_(here)
+@contextmanager
+def _single() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _tensors(network: torch.nn.Module) -> Iterator[torch.Tensor]:
-    return chain(network.parameters(), network.buffers())
+def _replica(network: torch.nn.Module) -> torch.nn.Module:
+    replica = copy.deepcopy(network)
+    for there, here in zip(replica.parameters(), network.parameters(), strict=True):
+        there.data = here.data
+    return replica
+
+
+def _copy_buffers(source: torch.nn.Module, target: torch.nn.Module) -> None:
+    for there, here in zip(target.buffers(), source.buffers(), strict=True):
+        there.copy_(here)
 
 
 def _add_gradient(source: torch.nn.Module, target: torch.nn.Module) -> None:
@@ -94,7 +103,7 @@ def count_shards(network: torch.nn.Module, sample: Features, threads: int) -> in
 
 
 def _draws(network: torch.nn.Module, sample: Features) -> bool:
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), _single():
         before = torch.get_rng_state()
         network.train()(*sample)
         return not torch.equal(torch.get_rng_state(), before)

@@ -1,4 +1,4 @@
-"""Training: turn rows into a network, bit for bit the same one for the same rows, parameters and machine."""
+"""Training: what a training is given and what it gives back; `noria.ml.loop` is the one that trains."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from noria.errors import UsageError
-from noria.ml.progress import Progress
-from noria.task import Rows, Task, Value
+from noria.task import Value
 
 if TYPE_CHECKING:
     import torch
@@ -88,25 +87,3 @@ class Trained:
 def best_epoch(history: tuple[EpochResult, ...]) -> EpochResult:
     """The epoch of lowest log loss on the validation rows; the earlier one of two equals."""
     return min(history, key=lambda result: result.validation_loss)
-
-
-def train(
-    task: Task,
-    train_rows: Rows,
-    validation_rows: Rows,
-    parameters: TrainingParameters,
-    checkpoints: Checkpoints,
-    progress: Progress,
-) -> Trained:
-    """Train the task's network; the rows hold at least the schema's feature and label columns.
-
-    After each epoch the whole state goes to `checkpoints`. A training that was interrupted goes on from there and ends
-    with the same bits as one that was not. A checkpoint that is damaged, or that belongs to other rows, parameters or
-    software, is reported and not used.
-
-    Raises TrainingError where there is nothing to learn from, or the loss is no longer a finite number.
-    """
-    # torch takes a second to import, and the types above serve programs that never train
-    from noria.ml.loop import run
-
-    return run(task, train_rows, validation_rows, parameters, checkpoints, progress)

@@ -61,7 +61,7 @@ def evaluation_page(
         evaluation=evaluation,
         verdict=verdict,
         outcome=_outcome(verdict, context),
-        sentence=_sentence(evaluation, verdict),
+        sentence=_sentence(evaluation, verdict) + _departures(verdict),
         key_figures=_key_figures(evaluation),
         contenders=view_contenders(evaluation),
         confusion=view_confusion(evaluation),
@@ -104,6 +104,13 @@ def _sentence(evaluation: Evaluation, verdict: Verdict | None) -> str:
         more = f", and {others} more {'gate' if others == 1 else 'gates'} refused it" if others else ""
         return f"Refused because of the gate “{first.name}”: {clipped(first.reason.rstrip('.'), 240)}{more}."
     return f"It passed all {len(verdict.gates)} gates: {_standing(evaluation)}."
+
+
+def _departures(verdict: Verdict | None) -> str:
+    """Which limits were not the environment's own; "" where all were."""
+    if verdict is None or not verdict.departures:
+        return ""
+    return f" Limits that were not the environment's own: {', '.join(map(str, verdict.departures))}."
 
 
 def _standing(evaluation: Evaluation) -> str:

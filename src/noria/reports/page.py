@@ -18,7 +18,7 @@ class PageContext:
     """What a page says about itself; the time is handed in, so that equal facts make equal bytes.
 
     `code` is the version of the code that measured. `promoted` says that the ledger has taken the candidate up: without
-    it, a candidate that passed its gates is called fit for promotion, not promoted. `run` may name the run.
+    it, a candidate that passed its gates is said to have passed them, not to be promoted. `run` may name the run.
     """
 
     task: str

@@ -103,6 +103,6 @@ def _value(value: Any, column: Column) -> str:
         return MASKED
     if value is None or (column.shape == () and value != value):  # noqa: PLR0124  NaN and NaT differ from themselves
         return "missing"
-    if column.type in ("float32", "float64") and column.shape == ():
+    if column.dtype.kind == "f" and column.shape == ():
         return f"{float(value):.6g}".replace("-", "−")
     return show_value(value)

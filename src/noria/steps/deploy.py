@@ -8,9 +8,11 @@ import msgspec
 
 from noria.errors import EvidenceError
 from noria.gates.judge import judge as ask_gates
+from noria.gates.results import Verdict
 from noria.ml.progress import Progress
 from noria.steps.exhibit import Exhibit, champion_of, keep_exhibit, read_exhibit, summarise
 from noria.steps.judge import Decision
+from noria.steps.report import keep_report
 from noria.steps.workspace import Workspace, digest_of
 from noria.stores.ledger_entry import Entry
 from noria.stores.releases import Ledger
@@ -19,49 +21,57 @@ from noria.stores.releases import Ledger
 def deploy(
     workspace: Workspace, *, bundle: str, decision: str, plan: str, basis: str, code: str, progress: Progress
 ) -> str:
-    """Promote the candidate in the release ledger; returns the digest of the entry that made it champion.
+    """Promote the candidate in the release ledger, and say so in the report; returns the digest of the entry.
 
     The verdict is not believed but reached again from the evidence that the ledger names. Raises EvidenceError where
     it is missing, belongs to another bundle, or does not carry the candidate; LedgerError where the champion changed.
     """
     candidate = workspace.fetch_bundle(digest_of(bundle))
-    try:
-        given = msgspec.json.decode(Path(decision).read_bytes(), type=Decision)
-    except (OSError, msgspec.DecodeError) as error:
-        raise EvidenceError(f"{decision} holds no decision ({error}): judge the candidate again") from error
-    if given.verdict.bundle != candidate.digest:
-        raise EvidenceError(
-            f"the decision is about bundle {given.verdict.bundle[:12]}, to be deployed is {candidate.digest[:12]}: "
-            "evidence of another bundle promotes nothing; judge this one"
-        )
+    _check_subject(Path(decision), candidate.digest)
     ledger = workspace.ledger(candidate.facts.task, writable=True)
     shown = _recorded(ledger, candidate.digest, plan, basis)
-    verdict = ask_gates(shown.evidence, shown.limits)
-    if verdict.bundle != candidate.digest or not verdict.passed:
+    verdict = ask_gates(shown.evidence, shown.limits, usual=shown.usual)
+    _check_fit(ledger, candidate.digest, verdict, basis)
+    evidence = keep_exhibit(ledger, shown)
+    entry = ledger.promote(
+        bundle=candidate.digest,
+        plan=plan,
+        basis=basis,
+        evidence=evidence,
+        reason=summarise(verdict),
+        actor="pipeline",
+        code=code,
+    )
+    keep_report(workspace, evidence, shown.evidence, verdict, code=code, promoted=True)
+    progress(f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC", None)
+    return entry.digest
+
+
+def _check_subject(decision: Path, bundle: str) -> None:
+    try:
+        given = msgspec.json.decode(decision.read_bytes(), type=Decision)
+    except (OSError, msgspec.DecodeError) as error:
+        raise EvidenceError(f"{decision} holds no decision ({error}): judge the candidate again") from error
+    if given.verdict.bundle != bundle:
         raise EvidenceError(
-            f"bundle {candidate.digest[:12]} did not pass the gates ({summarise(verdict)}): it stays out"
+            f"the decision is about bundle {given.verdict.bundle[:12]}, to be deployed is {bundle[:12]}: "
+            "evidence of another bundle promotes nothing; judge this one"
         )
+
+
+def _check_fit(ledger: Ledger, bundle: str, verdict: Verdict, basis: str) -> None:
+    if verdict.bundle != bundle or not verdict.passed:
+        raise EvidenceError(f"bundle {bundle[:12]} did not pass the gates ({summarise(verdict)}): it stays out")
     if (compared := champion_of(ledger, basis)) != verdict.champion:
         raise EvidenceError(
             f"the candidate was compared with {verdict.champion[:12] or 'nobody'}, this run is based on champion "
             f"{compared[:12] or 'nobody'}: evaluate it against that one"
         )
-    if (word := _taken_back(ledger, candidate.digest)) is not None:
+    if (word := _taken_back(ledger, bundle)) is not None:
         raise EvidenceError(
-            f"bundle {candidate.digest[:12]} was champion, and {word.actor} took it back on {word.time:%Y-%m-%d %H:%M} "
-            f"({word.reason}): what a person decided no run undoes; `noria rollback --to {candidate.digest[:12]}` does"
+            f"bundle {bundle[:12]} was champion, and {word.actor} took it back on {word.time:%Y-%m-%d %H:%M} "
+            f"({word.reason}): what a person decided no run undoes; `noria rollback --to {bundle[:12]}` does"
         )
-    entry = ledger.promote(
-        bundle=candidate.digest,
-        plan=plan,
-        basis=basis,
-        evidence=keep_exhibit(ledger, shown),
-        reason=summarise(verdict),
-        actor="pipeline",
-        code=code,
-    )
-    progress(f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC", None)
-    return entry.digest
 
 
 def _recorded(ledger: Ledger, bundle: str, plan: str, basis: str) -> Exhibit:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from noria.errors import EvidenceError
+from noria.errors import LedgerError
 from noria.gates.evidence import Evidence
 from noria.gates.limits import Limits
 from noria.gates.results import Verdict
@@ -15,8 +15,11 @@ from noria.stores.releases import Ledger
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
+    """`usual` are the limits of the environment; None in evidence of before they were kept."""
+
     evidence: Evidence
     limits: Limits
+    usual: Limits | None = None
 
 
 def keep_exhibit(ledger: Ledger, exhibit: Exhibit) -> str:
@@ -25,11 +28,11 @@ def keep_exhibit(ledger: Ledger, exhibit: Exhibit) -> str:
 
 
 def read_exhibit(ledger: Ledger, digest: str) -> Exhibit:
-    """Read it back; LedgerError if it is gone or was altered."""
+    """Read it back; LedgerError if it is gone, was altered, or is in the form of another version."""
     try:
         return msgspec.json.decode(ledger.read_evidence(digest), type=Exhibit)
     except msgspec.DecodeError as error:
-        raise EvidenceError(
+        raise LedgerError(
             f"evidence {digest[:12]} was written by another version of Noria ({error}): read it with that one"
         ) from error
 
@@ -40,7 +43,8 @@ def champion_of(ledger: Ledger, basis: str) -> str:
 
 
 def summarise(verdict: Verdict) -> str:
-    """One sentence for the ledger."""
-    if verdict.passed:
-        return f"passed all {len(verdict.gates)} gates"
-    return "; ".join(f"{gate.name}: {gate.reason}" for gate in verdict.refusals)
+    """One sentence for the ledger, which names every limit that was not the environment's own."""
+    reasons = [f"{gate.name}: {gate.reason}" for gate in verdict.refusals] or [f"passed all {len(verdict.gates)} gates"]
+    if verdict.departures:
+        reasons.append(f"limits not the environment's own: {', '.join(map(str, verdict.departures))}")
+    return "; ".join(reasons)

@@ -63,7 +63,11 @@ def rehearse(
 def _compare(
     digest: str, answers: list[Answer | None], expected: NDArray[np.float64], decisions: NDArray[np.int64]
 ) -> ServingEvidence:
-    told = [(answer, place) for place, answer in enumerate(answers) if answer is not None and answer.bundle == digest]
+    told = [
+        (answer, place)
+        for place, answer in enumerate(answers)
+        if answer is not None and answer.bundle == digest and answer.probabilities.shape[1] == expected.shape[1]
+    ]
     # A request without an answer kept its client waiting for as long as a client waits.
     milliseconds = [1000 * (answer.seconds if answer else TIMEOUT_SECONDS) for answer in answers]
     return ServingEvidence(

@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noria.errors import ServingError
+from noria.ml.inference import DATATYPES
 from noria.schema import Schema
+from noria.steps.reply import read_reply
 
 START_SECONDS = 30.0
 TIMEOUT_SECONDS = 10.0
-V2_TYPES = {
-    "bool": "BOOL", "uint8": "UINT8", "int64": "INT64", "float32": "FP32", "float64": "FP64", "string": "BYTES",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,8 @@ class Client:
 
     def ask(self, rows: Mapping[str, NDArray[Any]]) -> Answer:
         """Ask for the features of some rows; ServingError where the answer is none."""
-        body = json.dumps({"inputs": [self._tensor(rows[column.name], column.name) for column in self.schema.features]})
+        inputs = [self._tensor(rows[column.name], column.name) for column in self.schema.features]
+        body = json.dumps({"inputs": inputs})
         start = time.perf_counter()
         try:
             self.connection.request(
@@ -67,18 +67,26 @@ class Client:
             raise ServingError(
                 f"the predictor answered {response.status} ({text[:300].decode(errors='replace')}): expected 200"
             )
-        found = json.loads(text)
-        outputs = {output["name"]: np.array(output["data"]).reshape(output["shape"]) for output in found["outputs"]}
+        return self._read(text, len(rows[self.schema.features[0].name]), seconds)
+
+    def _read(self, text: bytes, rows: int, seconds: float) -> Answer:
+        try:
+            reply = read_reply(text, rows)
+        except ValueError as error:
+            raise ServingError(
+                f"the predictor answered 200 with what is no answer ({error}): expected probabilities and labels for "
+                f"{rows} rows; it began {text[:100].decode(errors='replace')!r}. Is it Noria's, of this version?"
+            ) from error
         return Answer(
-            id=found["id"],
-            probabilities=outputs["probabilities"].astype(np.float64),
-            labels=outputs["label"].astype(np.int64),
-            bundle=found["parameters"]["bundle"],
+            id=reply.id,
+            probabilities=reply.probabilities,
+            labels=reply.labels,
+            bundle=reply.bundle,
             seconds=seconds,
         )
 
     def _tensor(self, values: NDArray[Any], name: str) -> dict[str, Any]:
-        kind = V2_TYPES[self.schema[name].type]
+        kind = DATATYPES[self.schema[name].type]
         return {"name": name, "datatype": kind, "shape": list(values.shape), "data": values.reshape(-1).tolist()}
 
 

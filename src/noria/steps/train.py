@@ -59,7 +59,7 @@ def train(
     A training that was killed goes on from its last whole epoch. Raises EvidenceError where the data were not
     validated, TrainingError where no usable model came out.
     """
-    from noria.ml.training import train as fit
+    from noria.ml.loop import train as fit
 
     dataset = workspace.fetch_dataset(uri)
     _check_evidence(dataset, Path(evidence))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from noria.errors import ValidationError
+from noria.errors import DatasetError, ValidationError
 from noria.gates.evidence import DataEvidence
 from noria.ml.dictionary import ColumnFacts, dictionary
-from noria.ml.findings import Findings
+from noria.ml.findings import Finding, Findings
+from noria.ml.nulls import null_rows
 from noria.ml.progress import Progress
-from noria.ml.splits import split_by_time
+from noria.ml.splits import Split, split_by_time
 from noria.ml.validation import ValidationRules
 from noria.ml.validation import validate as find
 from noria.steps.groups import read_group
@@ -73,7 +76,8 @@ def validate(
     task = load_task(dataset.facts.task)
     rows, nulls = dataset.load(), dataset.nulls()
     progress(f"checking {dataset.rows:,} rows", None)
-    split = split_by_time(rows[dataset.schema.time.name], validation_days=validation_days, holdout_days=holdout_days)
+    time = dataset.schema.time.name
+    split, undivided = _divide(rows[time], nulls.get(time), validation_days, holdout_days)
     findings = find(
         rows,
         task.schema,
@@ -84,13 +88,11 @@ def validate(
         holdout=split.holdout,
         nulls=nulls,
     )
+    if undivided:
+        findings = replace(findings, findings=(*_without_parts(findings), undivided))
     facts = dictionary(dataset.schema, rows, nulls)
     page = validation_page(findings, facts, PageContext(task=task.name, created=now(), code=code))
-    report = DataReport(dataset=dataset.digest, findings=findings, dictionary=facts)
-    key = report_key(dataset.digest, "validation.html")
-    workspace.store.put(key, page.encode())
-    encoded = msgspec.json.encode(report, order="deterministic")
-    workspace.store.put(report_key(dataset.digest, "validation.json"), encoded)
+    place = _keep(workspace, DataReport(dataset=dataset.digest, findings=findings, dictionary=facts), page)
     progress(f"{len(findings.violations)} violations, {len(findings.notices)} notices", None)
     return Validated(
         evidence=DataEvidence(
@@ -101,5 +103,36 @@ def validate(
         ),
         findings=findings,
         page=page,
-        place=workspace.store.uri(key),
+        place=place,
     )
+
+
+def _keep(workspace: Workspace, report: DataReport, page: str) -> str:
+    """Keep the report as HTML and as JSON; returns where the page lies."""
+    key = report_key(report.dataset, "validation.html")
+    workspace.store.put(key, page.encode())
+    encoded = msgspec.json.encode(report, order="deterministic")
+    workspace.store.put(report_key(report.dataset, "validation.json"), encoded)
+    return workspace.store.uri(key)
+
+
+def _divide(
+    times: NDArray[Any], stated: NDArray[np.bool_] | None, validation_days: int, holdout_days: int
+) -> tuple[Split, Finding | None]:
+    """Divide the rows that have a time. What keeps them from it is a finding, one among those about single rows."""
+    there = np.flatnonzero(~null_rows(times, stated))
+    try:
+        split = split_by_time(times[there], validation_days=validation_days, holdout_days=holdout_days)
+    except DatasetError as error:
+        none = Split(train=there, validation=there[:0], holdout=there[:0])
+        expected = "rows to train on, to choose the epoch by and to hold out"
+        found = Finding(
+            rule="split", column="", severity="violation", rows=0, found=str(error), expected=expected, examples=()
+        )
+        return none, found
+    return Split(train=there[split.train], validation=there[split.validation], holdout=there[split.holdout]), None
+
+
+def _without_parts(findings: Findings) -> Iterator[Finding]:
+    """All but those about empty parts, where the rows were never divided."""
+    return (found for found in findings.findings if found.rule not in ("empty-training", "empty-holdout"))

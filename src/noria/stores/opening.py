@@ -27,6 +27,12 @@ def open_store(address: str) -> ObjectStore:
     return FolderStore(Path(address))
 
 
+def key_at(store: ObjectStore, address: str) -> str | None:
+    """The key whose `uri` in this store is the address; None for an address elsewhere."""
+    start = store.uri("x").removesuffix("x")
+    return address.removeprefix(start) if address.startswith(start) else None
+
+
 def local_folder(store: ObjectStore, key: str, cache: Path) -> Path:
     """Where the folder `key` can be opened: in the store itself, or a copy below `cache`, fetched whole or not at all.
 

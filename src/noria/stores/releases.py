@@ -20,6 +20,7 @@ from noria.stores.anchor import AnchorFile
 from noria.stores.chain import Chain, check_anchor, folder_of, key_of, read_on
 from noria.stores.ledger_entry import Entry, Finding, Kind, Problem, encode_entry, sign_entry
 from noria.stores.objects import ObjectStore
+from noria.stores.published import verify_published
 from noria.stores.standing import Champion
 
 _TASK = re.compile(r"[a-z0-9-]{1,63}")
@@ -157,9 +158,12 @@ class Ledger:
     def rollback(self, *, to: str | None, reason: str, actor: str, code: str = "") -> Entry:
         """Make a former champion champion again: the one before, or the one of the digest `to`.
 
-        LedgerError if there is none, if it serves already, or if the champion changes at this very moment.
+        LedgerError if there is none, if it serves already, or if the champion changes at this very moment; BundleError
+        if what is to serve is no longer in the store as it was published. Nothing is written then.
         """
-        seen = self._read().standing.basis
+        chain = self._read()
+        seen, target = chain.standing.basis, self._target(chain, to)
+        verify_published(self._store, target, task=self._task, trusted=self._trusted)
 
         def decide(chain: Chain) -> Entry:
             if chain.standing.basis != seen:
@@ -167,7 +171,7 @@ class Ledger:
                     self._overtaken(chain, seen, "the rollback was asked for: look at it, then ask again")
                 )
             return self._draft(
-                "rolled-back", bundle=self._target(chain, to), champion=chain.standing.bundle, plan="", basis=seen,
+                "rolled-back", bundle=target, champion=chain.standing.bundle, plan="", basis=seen,
                 evidence="", passed=True, reason=reason, actor=actor, code=code,
             )  # fmt: skip
 

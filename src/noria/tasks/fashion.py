@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,14 @@ from noria.errors import SourceError
 from noria.ml.baselines import fit_nearest_mean
 from noria.ml.dataset import table_of
 from noria.schema import Column, Schema
-from noria.task import Rows, Rule, Value, Window
+from noria.task import Rows, Rule, Task, Value, Window
 from noria.tasks import idx
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import torch
 
-FIRST_DAY = datetime(2017, 9, 1, tzinfo=UTC)
+FIRST_DAY = np.datetime64("2017-09-01", "us")
 ITEMS_A_DAY = 1000
 CHUNK = 8192
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -41,10 +41,9 @@ PARTS = (
 )  # fmt: skip
 
 
-class Fashion:
+class Fashion(Task):
     name = "fashion"
     classes = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-    costs = tuple(tuple(float(truth != decision) for decision in range(10)) for truth in range(10))
     schema = Schema(
         columns=(
             Column(
@@ -125,7 +124,7 @@ class Fashion:
         offset = 0
         for part, images, labels in parts:
             times = _times(offset, len(labels))
-            inside = np.flatnonzero((times >= _instant(window.start)) & (times < _instant(window.end)))
+            inside = np.flatnonzero(window.holds(times))
             for at in range(0, len(inside), CHUNK):
                 rows = inside[at : at + CHUNK]
                 yield table_of(
@@ -149,6 +148,11 @@ class Fashion:
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise SourceError(f"{path} cannot be read as a picture ({error}): give a PNG or JPEG file") from error
         return {"image": np.asarray(small, np.uint8)[None]}
+
+    def check_network(self, options: Mapping[str, Value]) -> None:
+        from noria.tasks.fashion_options import read_options
+
+        read_options(options)
 
     def build_network(self, options: Mapping[str, Value]) -> torch.nn.Module:
         from noria.tasks.fashion_network import build
@@ -217,11 +221,7 @@ def _read_part(
     )
 
 
-def _instant(moment: datetime) -> np.datetime64:
-    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
-
-
 def _times(offset: int, size: int) -> NDArray[np.datetime64]:
     """The made event times of `size` items from place `offset` of the replay on."""
     step = timedelta(days=1) / ITEMS_A_DAY
-    return _instant(FIRST_DAY) + np.arange(offset, offset + size) * np.timedelta64(step)
+    return FIRST_DAY + np.arange(offset, offset + size) * np.timedelta64(step)

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
+from torch.nn.functional import adaptive_max_pool2d
 
-from noria.errors import UsageError
 from noria.task import Value
+from noria.tasks.fashion_options import read_options
 from noria.tasks.vision import ensure_torchvision
 
 ensure_torchvision()  # before the names below, which it makes importable
 
 from torchvision.ops.misc import Conv2dNormActivation  # noqa: E402
-from torchvision.transforms.v2 import functional  # noqa: E402
+from torchvision.transforms.v2.functional import normalize_image, pad_image  # noqa: E402
 
 MEAN, DEVIATION = 0.2860, 0.3530  # of the 60,000 training pictures, in grey levels from 0 to 1
 SHIFT = 1  # pixels by which a garment may move; more of them cost accuracy in a training as short as ours
-DEFAULTS: Mapping[str, Value] = {"width": 32, "dropout": 0.0}
 
 
 class Residual(nn.Module):
@@ -54,33 +54,29 @@ class FashionNetwork(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """Return logits of shape (rows, 10)."""
-        grey = functional.normalize_image(pictures.unsqueeze(1).float() / 255, [MEAN], [DEVIATION])
-        logits: torch.Tensor = self.head(self.body(grey).amax(dim=(2, 3)))
+        grey = normalize_image(pictures.unsqueeze(1).float() / 255, [MEAN], [DEVIATION])
+        # What amax over both sides would give; its gradient takes ten times as long.
+        strongest = adaptive_max_pool2d(self.body(grey), 1).flatten(1)
+        logits: torch.Tensor = self.head(strongest)
         return logits
 
 
 def build(options: Mapping[str, Value]) -> FashionNetwork:
-    """Build the network; options: width of the first stage in channels (32), dropout before the last layer (0)."""
-    strange = sorted(options.keys() - DEFAULTS.keys())
-    if strange:
-        raise UsageError(f"unknown network options {', '.join(strange)}: there are {', '.join(DEFAULTS)}")
-    chosen = {**DEFAULTS, **options}
-    width, dropout = chosen["width"], chosen["dropout"]
-    if not isinstance(width, int) or width < 1:
-        raise UsageError(f"network option width is {width!r}: expected a whole number of channels from 1")
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise UsageError(f"network option dropout is {dropout!r}: expected 0 <= dropout < 1")
-    return FashionNetwork(width=width, dropout=dropout)
+    """Build the network; the options are those of `FashionOptions`."""
+    chosen = read_options(options)
+    return FashionNetwork(width=chosen.width, dropout=chosen.dropout)
 
 
 def augment(features: tuple[torch.Tensor, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Mirror half of the pictures, and move each one by up to SHIFT pixels in both directions."""
     (pictures,) = features
     rows, height, width = pictures.shape
-    mirrored = torch.rand(rows, 1, 1, generator=generator) < 0.5
-    pictures = torch.where(mirrored, functional.horizontal_flip_image(pictures), pictures)
-    padded = functional.pad_image(pictures, [SHIFT])
+    mirrored = torch.rand(rows, 1, generator=generator) < 0.5
     down, right = torch.randint(0, 2 * SHIFT + 1, (2, rows, 1), generator=generator)
-    lines = (down + torch.arange(height)).unsqueeze(2)
-    columns = (right + torch.arange(width)).unsqueeze(1)
-    return (padded[torch.arange(rows).reshape(-1, 1, 1), lines, columns],)
+    padded = pad_image(pictures, [SHIFT])
+    lines = down + torch.arange(height)
+    columns = right + torch.arange(width)
+    columns = torch.where(mirrored, padded.shape[2] - 1 - columns, columns)
+    # one place in the padded picture for each pixel: a gather is three times as fast as an index of three tensors
+    places = (lines * padded.shape[2]).unsqueeze(2) + columns.unsqueeze(1)
+    return (padded.flatten(1).gather(1, places.flatten(1)).reshape(pictures.shape),)

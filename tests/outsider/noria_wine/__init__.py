@@ -1,19 +1,16 @@
 """Wine: which of three grades does a laboratory's measurement mean? The data are made, by the task, from a seed."""
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 
+from noria.ml.baselines import fit_nearest_mean
 from noria.ml.dataset import table_of
 from noria.schema import Column, Schema
-from noria.task import Value
-
-SEED, DAYS, A_DAY = 7, 60, 100
-FIRST_DAY = np.datetime64("2026-01-01", "us")
+from noria.task import Task, Value
 
 
-class Wine:
+class Wine(Task):
     name = "wine"
     classes = ("plain", "good", "fine")
     costs = ((0.0, 1.0, 4.0), (1.0, 0.0, 2.0), (3.0, 1.0, 0.0))  # plain wine sold as fine costs the most
@@ -33,14 +30,11 @@ class Wine:
         "epochs": 12, "batch_size": 64, "learning_rate": 0.02, "patience": 4,
     }  # fmt: skip
 
-    def fingerprint(self, source):
-        return hashlib.sha256(f"made from {SEED}, {DAYS} days of {A_DAY}".encode()).hexdigest()
-
     def read(self, source, window):
-        random, rows = np.random.default_rng(SEED), DAYS * A_DAY
+        random, rows = np.random.default_rng(7), 6000  # 100 a day
         made = {
             "id": np.array([f"bottle-{row:05d}" for row in range(rows)], object),
-            "time": FIRST_DAY + np.arange(rows) * (np.timedelta64(1, "D").astype("timedelta64[us]") // A_DAY),
+            "time": np.datetime64("2026-01-01", "us") + np.arange(rows) * np.timedelta64(864, "s"),
             "alcohol": random.uniform(8, 16, rows).astype(np.float32),
             "sulphur": random.uniform(0, 400, rows),
             "age": random.integers(0, 61, rows),
@@ -48,35 +42,19 @@ class Wine:
         }
         quality = made["alcohol"] / 2 - np.abs(made["sulphur"] - 150) / 100 + made["age"] / 30 - made["acids"][:, 0] / 8
         made["grade"] = np.digitize(quality + random.normal(0, 0.03, rows), (4.5, 6.0))
-        start, end = (np.datetime64(at.replace(tzinfo=None), "us") for at in (window.start, window.end))
-        inside = (made["time"] >= start) & (made["time"] < end)
+        inside = window.holds(made["time"])
         yield table_of(self.schema, {name: values[inside] for name, values in made.items()})
 
     def build_network(self, options):
-        import torch
         from torch import nn
 
-        class Grader(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.layers = nn.Sequential(nn.Linear(7, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3))
+        from noria.tasks.tabular import TabularNetwork
 
-            def forward(self, alcohol, sulphur, age, acids):
-                numbers = torch.stack([alcohol / 4 - 3, sulphur.float() / 100 - 2, age.float() / 15 - 2], dim=1)
-                return self.layers(torch.cat([numbers, acids / 2.5 - 2], dim=1))
-
-        return Grader()
-
-    def augment(self, features, generator):
-        return features  # a measurement is what it is
+        return TabularNetwork(self.schema, nn.Sequential(nn.Linear(7, 64), nn.ReLU(), nn.Linear(64, 3)))
 
     def fit_rule(self, features, labels):
-        def strength(rows):
-            return np.digitize(rows["alcohol"], (10, 11, 12, 13, 14))
-
-        counts = [np.bincount(labels[strength(features) == step], minlength=3) + 1 for step in range(6)]
-        shares = np.array([count / count.sum() for count in counts])
-        return lambda rows: shares[strength(rows)]
+        by_alcohol = fit_nearest_mean(features["alcohol"][:, None], labels, len(self.classes))
+        return lambda rows: by_alcohol(rows["alcohol"][:, None])
 
     def slices(self, rows):
         return {"young": rows["age"] < 12, "old": rows["age"] >= 36, "strong": rows["alcohol"] > 14}

@@ -1,0 +1,121 @@
+"""Run, and what looks at it, from a folder below the project's root: outcomes stand, failures are told whole."""
+
+import json
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from noria_command import ROOT, Done, Noria
+
+pytestmark = pytest.mark.xdist_group("outsider")
+
+TASK = ("--task", "wine")
+# Run by every Python that starts with this on its path: the predictor ends before it can be asked anything.
+NO_PREDICTOR = "import os, sys\nif sys.orig_argv[1:3] == ['-m', 'serving']:\n    os._exit(7)\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A promotion, the same run and a refused one while no predictor starts, and a run whose step raises."""
+
+    noria: Noria
+    mute: Noria
+    promoted: Done
+    unchanged: Done
+    refused: Done
+    failed: Done
+
+
+@pytest.fixture(scope="module")
+def story(wine_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    project, broken = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("broken")
+    (project / "pyproject.toml").write_text("[tool.noria]\n")
+    for room in ("pipelines", "components", "serving"):
+        (project / room).symlink_to(ROOT / room)
+    below = project / "notebooks" / "old"
+    below.mkdir(parents=True)
+    (broken / "sitecustomize.py").write_text(NO_PREDICTOR)
+    noria = Noria(home=None, site=wine_site, folder=below)
+    mute = noria.with_settings(PYTHONPATH=f"{broken}:{wine_site}")
+    return Story(
+        noria=noria,
+        mute=mute,
+        promoted=noria.run(),
+        unchanged=mute.run(),
+        refused=mute.run("--param", "limits.ece=0.0"),
+        failed=noria.run("--param", "rules.min_rows=100000"),
+    )
+
+
+def test_everything_lies_at_the_root_of_the_project_and_each_verb_finds_it_there(story: Story) -> None:
+    noria, told = story.noria, story.promoted.told
+    assert told["outcome"] == "promoted", story.promoted.err
+    assert Path(told["report"]).is_relative_to(noria.folder.parents[1] / ".noria")
+    assert noria("status", *TASK, "--json").told["champion"]["digest"] == told["bundle"]
+    assert noria("releases", *TASK, "--json").told[1]["bundle"] == told["bundle"]
+    assert noria("releases", "verify", *TASK).out.startswith("✓ 3 entries of wine")
+    assert noria("which", *TASK, "--json").told["entry"]["bundle"] == told["bundle"]
+    assert noria("datasets", "--json").told[0]["digest"] == told["dataset"]
+    assert noria("plan", *TASK, "--json").told["parameters"]["champion"] == told["bundle"]
+    assert noria("predict", *TASK, "--row", "3", "--json").told["bundle"] == told["bundle"]
+    assert {found["what"]: found["found"] for found in noria("doctor", "--json").told}["ledger of wine"][0] == "3"
+    rollback = noria("rollback", *TASK, "--reason", "none", "--json")
+    assert (rollback.code, rollback.told["kind"]) == (1, "LedgerError")
+    assert list(noria.folder.iterdir()) == []
+
+
+def test_a_report_is_shown_by_a_path_that_leads_there_from_here(story: Story) -> None:
+    done = story.noria("datasets", story.promoted.told["dataset"][:12])
+    shown = re.search(r"^Report +(\S+)$", done.out, re.MULTILINE)
+    assert shown, done.out + done.err
+    assert (story.noria.folder / shown[1]).is_file()
+
+
+def test_a_closing_question_that_fails_changes_neither_outcome_nor_exit_code(story: Story) -> None:
+    for done, code, outcome in ((story.unchanged, 0, "unchanged"), (story.refused, 3, "refused")):
+        assert (done.code, done.told["outcome"], done.told["prediction"]) == (code, outcome, None), done.err
+        assert "before it was ready" in done.told["prediction_error"]
+        assert done.told["bundle"] == story.promoted.told["bundle"]
+    assert story.promoted.told["prediction_error"] == ""
+
+
+def test_people_are_told_the_failed_question_too(story: Story) -> None:
+    done = story.mute("run", *TASK, "--param", "threads=1")
+    assert (done.code, "nothing changed" in done.out) == (0, True), done.err
+    assert re.search(r"^  Answer   none: the predictor ended", done.out, re.MULTILINE), done.out
+
+
+def test_a_run_whose_step_raises_is_told_as_one_object(story: Story) -> None:
+    told = story.failed.told
+    assert story.failed.code == told["exit_code"] == 1
+    assert (told["outcome"], told["step"], told["kind"]) == ("failed", "validate", "ValidationError")
+    assert "6000 rows" in told["error"].replace(",", "")
+    log = Path(told["log"])
+    assert told["error"].removeprefix("validate: ") in log.read_text().replace('\\"', '"')
+    records = {run["log"]: run for run in story.noria("status", *TASK, "--json").told["runs"]}
+    record = records[told["log"]]
+    assert (record["outcome"], record["reason"], list(record["steps"])) == ("failed", told["error"], ["ingest"])
+
+
+def test_serve_tells_people_one_line_of_words(story: Story) -> None:
+    server = story.noria.start("serve", *TASK, "--http-port", "0")
+    try:
+        line = server.stdout.readline()
+    finally:
+        server.send_signal(signal.SIGINT)
+        rest, errors = server.communicate(timeout=30)
+    assert re.match(r"Serving wine on http://127\.0\.0\.1:\d{2,5}: the champion [0-9a-f]{12}", line), errors
+    assert (server.returncode, rest) == (0, "")
+
+
+def test_serve_that_cannot_start_says_so_as_one_object(story: Story) -> None:
+    server = story.noria.start("serve", *TASK, "--http-port", "0", "--json")
+    try:
+        port = str(json.loads(server.stdout.readline())["port"])
+        done = story.noria("serve", *TASK, "--http-port", port, "--json")
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+    assert (done.code, done.told["kind"]) == (1, "ServingError")

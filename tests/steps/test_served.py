@@ -1,0 +1,120 @@
+"""The client of a predictor: an answer is what it should be, or a ServingError says what is wrong with it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from noria.errors import ServingError
+from noria.schema import Column, Schema
+from noria.steps.served import Client
+
+SCHEMA = Schema(
+    columns=(
+        Column(name="id", type="string", role="id"),
+        Column(name="time", type="timestamp", role="time"),
+        Column(name="size", type="float32", role="feature"),
+        Column(name="label", type="int64", role="label"),
+    )
+)
+ROWS = {"size": np.array([1.0, 2.0], np.float32)}
+SHARES = {"name": "probabilities", "datatype": "FP32", "shape": [2, 3], "data": [0.5, 0.25, 0.25, 0.0, 0.0, 1.0]}
+LABEL = {"name": "label", "datatype": "INT64", "shape": [2], "data": [0, 2]}
+GOOD: dict[str, Any] = {"id": "x", "model_name": "m", "outputs": [SHARES, LABEL], "parameters": {"bundle": "b" * 64}}
+
+
+@contextmanager
+def predictor(status: int, body: bytes) -> Iterator[Client]:
+    """A client of a server that always says the same."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        try:
+            yield Client(connection=connection, model="m", schema=SCHEMA)
+        finally:
+            connection.close()
+            server.shutdown()
+            thread.join()
+
+
+def answer(**changes: Any) -> bytes:
+    return json.dumps({name: value for name, value in {**GOOD, **changes}.items() if value is not None}).encode()
+
+
+def test_a_whole_answer_is_read() -> None:
+    with predictor(200, answer()) as client:
+        for _ in range(2):
+            found = client.ask(ROWS)
+            assert (found.id, found.bundle, found.labels.tolist()) == ("x", "b" * 64, [0, 2])
+            assert found.probabilities.tolist() == [[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]]
+            assert found.seconds > 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>welcome</html>",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        answer()[:-9],
+        answer(id=None),
+        answer(id=7),
+        answer(outputs=None),
+        answer(outputs=[SHARES]),
+        answer(outputs=[LABEL]),
+        answer(outputs=[{"name": "probabilities"}, LABEL]),
+        answer(outputs=[{**SHARES, "shape": [3, 2]}, LABEL]),
+        answer(outputs=[{**SHARES, "shape": [2, 2]}, LABEL]),
+        answer(outputs=[{**SHARES, "shape": [6]}, LABEL]),
+        answer(outputs=[{**SHARES, "shape": [2, -2]}, LABEL]),
+        answer(outputs=[{**SHARES, "shape": [2, 0], "data": []}, LABEL]),
+        answer(outputs=[{**SHARES, "data": ["a"] * 6}, LABEL]),
+        answer(outputs=[{**SHARES, "data": [None] * 6}, LABEL]),
+        answer(outputs=[SHARES, {**LABEL, "shape": [1], "data": [0]}]),
+        answer(outputs=[SHARES, {**LABEL, "data": [0, 3]}]),
+        answer(outputs=[SHARES, {**LABEL, "data": [0, -1]}]),
+        answer(outputs=[SHARES, {**LABEL, "data": [0, 0.5]}]),
+        answer(parameters=None),
+        answer(parameters={}),
+    ],
+)
+def test_an_answer_that_is_none_is_a_serving_error(body: bytes) -> None:
+    with predictor(200, body) as client, pytest.raises(ServingError, match="answered 200 with what is no answer"):
+        client.ask(ROWS)
+
+
+def test_another_status_is_told_with_what_the_predictor_said() -> None:
+    with predictor(503, b"too busy") as client, pytest.raises(ServingError, match=r"answered 503 \(too busy\)"):
+        client.ask(ROWS)
+
+
+def test_a_connection_that_nobody_answers_is_a_serving_error() -> None:
+    with predictor(200, answer()) as client:
+        pass
+    with pytest.raises(ServingError, match="gave no answer"):
+        client.ask(ROWS)

@@ -1,0 +1,63 @@
+"""Tabular: columns of every number type come to one scale, and the exported network takes any number of rows."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from noria.errors import UsageError
+from noria.ml.export import check_parity, export_onnx
+from noria.schema import Column, Schema
+from noria.tasks.tabular import TabularNetwork
+
+
+def schema(*features):
+    return Schema(
+        columns=(
+            Column(name="id", type="string", role="id"),
+            Column(name="time", type="timestamp", role="time"),
+            *features,
+            Column(name="label", type="int64", role="label"),
+        )
+    )
+
+
+NUMBERS = schema(
+    Column(name="age", type="int64", role="feature", minimum=0, maximum=60),
+    Column(name="acids", type="float32", role="feature", shape=(2, 2), minimum=-10, maximum=10),
+    Column(name="sweet", type="bool", role="feature"),
+)
+
+
+def test_bounds_become_minus_one_and_one_in_the_order_of_the_schema():
+    network = TabularNetwork(NUMBERS, nn.Identity())
+    found = network(
+        torch.tensor([0, 60]), torch.tensor([[[-10.0, 0.0], [5.0, 10.0]], [[0.0] * 2] * 2]), torch.tensor([True, False])
+    )
+    assert found.dtype == torch.float32
+    assert found.tolist() == [[-1, -1, 0, 0.5, 1, 1], [1, 0, 0, 0, 0, -1]]
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (Column(name="age", type="int64", role="feature"), "'age' lies from None to None: give it"),
+        (Column(name="age", type="int64", role="feature", minimum=3, maximum=3), "'age' lies from 3 to 3: give it"),
+        (Column(name="maker", type="string", role="feature"), "'maker' is a string: a tabular network takes numbers"),
+    ],
+)
+def test_a_feature_that_has_no_scale_is_refused(column, said):
+    with pytest.raises(UsageError, match=said):
+        TabularNetwork(schema(column), nn.Identity())
+
+
+def test_exported_it_takes_any_number_of_rows():
+    network = TabularNetwork(NUMBERS, nn.Linear(6, 3)).eval()
+    model = export_onnx(network, NUMBERS, 1.0)
+    for rows in (1, 2, 700):
+        features = {
+            "age": np.arange(rows) % 61,
+            "acids": np.zeros((rows, 2, 2), np.float32),
+            "sweet": np.arange(rows) % 2 == 0,
+        }
+        assert check_parity(network, 1.0, NUMBERS, model, features) < 1e-5
