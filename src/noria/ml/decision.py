@@ -34,7 +34,8 @@ def relative_costs(costs: Sequence[Sequence[float]], classes: int) -> NDArray[np
     cost is exactly -p and rounding cannot break a tie another way than argmax does.
     """
     matrix = cost_matrix(costs, classes)
-    return matrix - matrix.max(axis=1, keepdims=True)
+    relative: NDArray[np.float64] = matrix - matrix.max(axis=1, keepdims=True)
+    return relative
 
 
 def choose(probabilities: NDArray[np.floating], relative: NDArray[np.float64]) -> NDArray[np.int64]:
