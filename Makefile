@@ -19,7 +19,7 @@ else
 TORCH_FLAG := --torch-backend $(TORCH)
 endif
 
-.PHONY: help setup data run plan test check fmt compile lock bench bench-peers clean
+.PHONY: help setup data run plan test fuzz check fmt compile lock bench bench-peers clean
 
 help:  ## Show this list
 	@echo "Noria: new data turns the wheel; a model goes up only when the gates say that it is not worse."; echo
@@ -52,6 +52,9 @@ plan: setup  ## Show the pipeline's graph, parameters and cost without running i
 
 test: setup  ## Run the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+fuzz: setup  ## Fuzz the predictor's parsers for ten minutes (ARGS="--seconds 60")
+	@$(BIN)/python -m fuzz $(ARGS)
 
 check: setup  ## Lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -53,7 +53,7 @@ def _answer_v2(call: Call, occupant: Occupant, request: PredictionRequest, outco
     if isinstance(outcome, Exception):
         call.refuse(outcome)
         return
-    body, json_length = encode_v2(_compose(occupant, request, outcome), request.outputs)
+    body, json_length = encode_v2(compose(occupant, request, outcome), request.outputs)
     bundle = (b"noria-bundle", occupant.digest)
     if json_length is None:
         call.answer(Response(body, 200, (bundle,)))
@@ -65,11 +65,12 @@ def _answer_v1(call: Call, occupant: Occupant, request: PredictionRequest, outco
     if isinstance(outcome, Exception):
         call.refuse(outcome)
         return
-    body = encode_v1(_compose(occupant, request, outcome))
+    body = encode_v1(compose(occupant, request, outcome))
     call.answer(Response(body, 200, ((b"noria-bundle", occupant.digest),)))
 
 
-def _compose(occupant: Occupant, request: PredictionRequest, outputs: Mapping[str, object]) -> Answer:
+def compose(occupant: Occupant, request: PredictionRequest, outputs: Mapping[str, object]) -> Answer:
+    """What the model's outputs are as an answer to the request."""
     model = occupant.model
     return Answer(
         id=request.id,

@@ -8,6 +8,7 @@ from noria import __version__
 from serving.answering import Answering
 from serving.call import Call
 from serving.connection import Exchange
+from serving.documents import Documents
 from serving.exchange import Request, Response
 from serving.hub import Hub
 from serving.metrics import CONTENT_TYPE, Metrics
@@ -29,11 +30,14 @@ class Standing(Protocol):
 class App:
     """Every request gets an answer in JSON, whatever it is and whatever the model does."""
 
-    def __init__(self, hub: Hub, limits: Limits, metrics: Metrics, standing: Standing) -> None:
+    def __init__(
+        self, hub: Hub, limits: Limits, metrics: Metrics, standing: Standing, *, with_page: bool = True
+    ) -> None:
         self._hub = hub
         self._metrics = metrics
         self._standing = standing
         answering = Answering(limits)
+        documents = Documents(hub, limits, with_page=with_page)
         self._routes = Routes(
             (
                 post("v2", MODEL + "/infer", ask=answering.infer),
@@ -46,9 +50,10 @@ class App:
                 get("v1_model", r"/v1/models/(?P<model>[^/:]+)", ask=self._v1_model),
                 get("server", "/v2", self._server),
                 get("metrics", "/metrics", self._show_metrics),
-                get("root", "/", self._root),
+                get("openapi", "/openapi.json", documents.describe),
+                get("root", "/", documents.show_root),
             ),
-            places="/v2, /v1/models or /metrics",
+            places="/v2 or /v1/models, or /, /openapi.json, /metrics",
         )
 
     def handle(self, request: Request, exchange: Exchange) -> None:
@@ -92,7 +97,3 @@ class App:
 
     def _show_metrics(self, call: Call) -> None:
         call.answer(Response(self._metrics.render(), content_type=CONTENT_TYPE))
-
-    def _root(self, call: Call) -> None:
-        models = {name: slot.occupant.model.digest for name, slot in self._hub.slots.items()}
-        call.say({"name": "noria", "version": __version__, "models": models})

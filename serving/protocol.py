@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from noria.ml.inference import DATATYPES
 from noria.schema import NUMPY_TYPES, Column
-from serving.binary import parse_json_length, read_block, write_block
+from serving.binary import parse_json_length, write_block
 from serving.envelope import InputTensor, Optional, OutputChoice, V2Envelope, open_v1, open_v2
+from serving.payload import BodyReader
 from serving.refusal import RequestError, show
 from serving.tensors import ColumnReader
 from serving.v1 import InstanceReader
@@ -97,32 +98,27 @@ class RequestReader:
         `json_length` is what Inference-Header-Content-Length says: the bytes after it are the tensors of the inputs
         with a binary_data_size, in their order.
         """
-        envelope = open_v2(body if json_length is None else body[:json_length])
+        body_reader = BodyReader(body, json_length)
+        request = self.read_tensors(open_v2(body if json_length is None else body[:json_length]), body_reader.read)
+        body_reader.finish()
+        return request
+
+    def read_tensors(
+        self, envelope: V2Envelope, read: Callable[[InputTensor, ColumnReader, int], NDArray[Any]]
+    ) -> PredictionRequest:
+        """Read a V2 request whose tensors come from `read`, in their order, once their heads have been found right.
+
+        `read` gets an input, its column's reader and the number of rows; its array must have passed that reader.
+        """
         found = [tensor.name for tensor in envelope.inputs]
-        if found != self._names and sorted(found) != self._names:
-            raise RequestError(f"found inputs {show(sorted(found))}: expected {show(self._names)}, each once")
+        if found != self._names and (len(found) != len(self._names) or sorted(found) != self._names):
+            raise RequestError(f"found inputs {show(found)}: expected {show(self._names)}, each once")
         rows = self._count_rows(envelope.inputs[0])
         features = {}
-        start = len(body) if json_length is None else json_length
         for tensor in envelope.inputs:
             reader = self._readers[tensor.name]
             _check_tensor(tensor, reader, rows)
-            size = _find_size(tensor)
-            if size is None:
-                features[tensor.name] = reader.read(bytes(tensor.data), rows)
-            else:
-                if json_length is None:
-                    raise RequestError(
-                        f"input {tensor.name!r} has a binary_data_size, but the request has no header "
-                        "Inference-Header-Content-Length: expected it to say where the JSON ends"
-                    )
-                features[tensor.name] = read_block(reader, body, start, size, rows)
-                start += size
-        if start != len(body):
-            raise RequestError(
-                f"the body has {len(body) - start} bytes after its last tensor: expected each to have its "
-                "binary_data_size, and nothing else after the JSON"
-            )
+            features[tensor.name] = read(tensor, reader, rows)
         return PredictionRequest(
             id=_identify(envelope.id), features=features, rows=rows, outputs=self._choose_outputs(envelope)
         )
@@ -215,21 +211,6 @@ def _check_tensor(tensor: InputTensor, reader: ColumnReader, rows: int) -> None:
     expected = [rows, *reader.column.shape]
     if tensor.shape != expected:
         raise RequestError(f"input {tensor.name!r} has shape {show(tensor.shape)}: expected {expected}")
-
-
-def _find_size(tensor: InputTensor) -> int | None:
-    """The bytes of a tensor in binary, or None where its data are JSON; exactly one of the two."""
-    has_data = bool(memoryview(tensor.data))
-    size = (tensor.parameters or {}).get("binary_data_size")
-    if has_data and size is None:
-        return None
-    if has_data:
-        raise RequestError(f"input {tensor.name!r} has data and a binary_data_size: expected one of them")
-    if size is None:
-        raise RequestError(f"input {tensor.name!r} has no data: expected data in JSON or a binary_data_size")
-    if type(size) is not int or size < 0:
-        raise RequestError(f"input {tensor.name!r} has binary_data_size {show(size)}: expected a number of bytes")
-    return size
 
 
 def _find_flag(parameters: Optional, name: str, *, default: bool) -> bool:

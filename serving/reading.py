@@ -45,7 +45,7 @@ class Reader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.broken = True  # the request itself is whole; it is answered as if it had not asked for more
+            self._end_after_last()
         except httptools.HttpParserError as error:
             self._refuse(400, f"found no valid HTTP/1.1 ({error}): expected a request by RFC 9112")
         if self.reading and not self._head_done:
@@ -53,6 +53,12 @@ class Reader:
             self._unseen += len(data)
             if self._unseen > self._limits.head_bytes:
                 self._refuse_head()
+
+    def _end_after_last(self) -> None:
+        """The last request is whole but asked for another protocol: it is answered in this one, as the last."""
+        self.broken = True
+        if self.messages:
+            self.messages[-1].keep_alive = False
 
     @property
     def in_body(self) -> bool:
@@ -91,10 +97,13 @@ class Reader:
 
     def on_headers_complete(self) -> None:
         self._head_done = True
+        version = self._parser.get_http_version()
         length = self._headers.get(b"content-length", b"0")
         if len(length) > 18 or int(length) > self._limits.body_bytes:
             self._refuse_body()
-        elif b"host" not in self._headers and self._parser.get_http_version() == "1.1":
+        elif version not in {"1.0", "1.1"}:
+            self._refuse(400, f"found HTTP/{version}: expected HTTP/1.1")
+        elif b"host" not in self._headers and version == "1.1":
             self._refuse(400, "found no Host header: HTTP/1.1 expects one")
         elif b"expect" in self._headers:
             self.wants_continue = True

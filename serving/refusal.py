@@ -20,8 +20,11 @@ class RequestError(ServingError):
 
 def show(value: object) -> str:
     """Show what was found, but never more of it than a reader needs."""
-    if isinstance(value, str | bytes | list | tuple):
-        value = value[: SHOWN + 1]  # the text of a long list would take longer than the refusal may
+    # The whole text of a long value would take longer than the refusal may.
+    if isinstance(value, str):
+        value = value[: SHOWN + 1]
+    elif isinstance(value, list):
+        value = [each[: SHOWN + 1] if isinstance(each, str) else each for each in value[:SHOWN]]
     try:
         text = repr(value)
     except ValueError:  # Python refuses to write integers of more than 4,300 digits

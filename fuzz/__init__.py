@@ -1,0 +1,1 @@
+"""Fuzzing: the parsers of the predictor under inputs that a coverage-guided fuzzer makes up."""
