@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from noria import __version__
 from serving.call import Call
 from serving.exchange import Response
@@ -9,6 +11,7 @@ from serving.hub import Hub
 from serving.options import Limits
 
 JSON = b"application/json"
+VARY = ((b"vary", b"accept"),)  # what stands at / depends on who asks
 
 
 class Documents:
@@ -26,7 +29,8 @@ class Documents:
             call.answer(self._make("page"))
             return
         models = {name: slot.occupant.model.digest for name, slot in self._hub.slots.items()}
-        call.say({"name": "noria", "version": __version__, "models": models})
+        about = msgspec.json.encode({"name": "noria", "version": __version__, "models": models})
+        call.answer(Response(about, 200, VARY))
 
     def describe(self, call: Call) -> None:
         """The OpenAPI document of the data port."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from noria.ml.bundle import Calibration, Facts
 from noria.schema import Column, Schema
+from noria.task import Task
 
 CLASSES = ("ankle boot", "bag", "coat")
 TYPES = {
@@ -61,6 +63,11 @@ def facts_of(features: Sequence[Column], costs: Sequence[Sequence[float]] | None
         parity=0.0,
         code="test",
     )
+
+
+def facts_for(task: Task) -> Facts:
+    """The facts of a bundle of the task, as training would give them."""
+    return replace(facts_of(ONE), task=task.name, schema=task.schema, classes=task.classes, costs=task.costs)
 
 
 def make_model(
