@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 CONFIDENCES = np.linspace(0.1, 1.0, 10)
+BOUNDS = tuple(round(bound, 1) for bound in CONFIDENCES.tolist())
+UNREAD = 32  # batches whose outputs are held until they are counted together
 KEPT = 16  # models that have left and are still told, so that a scrape after a swap misses nothing
 
 
@@ -37,9 +40,11 @@ class ModelMetrics:
         self.queue_seconds = Histogram(SECONDS)
         self.run_seconds = Histogram(SECONDS)
         self.batch_rows = Histogram(ROWS)
-        self.predictions: NDArray[np.int64] = np.zeros(len(classes), np.int64)
-        self.confidences: NDArray[np.int64] = np.zeros(len(CONFIDENCES) + 1, np.int64)
-        self.confidence_sum = 0.0
+        self._predictions: NDArray[np.int64] = np.zeros(len(classes), np.int64)
+        self._confidences: NDArray[np.int64] = np.zeros(len(CONFIDENCES) + 1, np.int64)
+        self._confidence_sum = 0.0
+        self._unread: list[Mapping[str, NDArray[Any]]] = []
+        self._lock = Lock()
 
     def answered(self, protocol: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -65,11 +70,30 @@ class ModelMetrics:
         """Note a batch and what came of it; on the worker's thread, after its answers are on their way."""
         self.batch_rows.observe(rows)
         self.run_seconds.observe(seconds)
-        self.predictions += np.bincount(outputs["label"], minlength=len(self.classes))
-        confidence = outputs["probabilities"].max(axis=1)
+        with self._lock:
+            self._unread.append(outputs)
+            if len(self._unread) >= UNREAD:
+                self._read()
+
+    def told(self) -> tuple[list[int], Histogram]:
+        """How many rows were decided for each class, and how sure the model was of them."""
+        with self._lock:
+            self._read()
+            confidence = Histogram(BOUNDS)
+            confidence.counts, confidence.sum = self._confidences.tolist(), self._confidence_sum
+            return self._predictions.tolist(), confidence
+
+    def _read(self) -> None:
+        """Count what has run since: numpy takes little longer for many batches at once than for one."""
+        if not self._unread:
+            return
+        labels = np.concatenate([outputs["label"] for outputs in self._unread])
+        confidence = np.concatenate([outputs["probabilities"].max(axis=1) for outputs in self._unread])
+        self._unread.clear()
+        self._predictions += np.bincount(labels, minlength=len(self.classes))
         places = CONFIDENCES.searchsorted(confidence)
-        self.confidences += np.bincount(places, minlength=len(self.confidences))
-        self.confidence_sum += float(confidence.sum())
+        self._confidences += np.bincount(places, minlength=len(self._confidences))
+        self._confidence_sum += float(confidence.sum())
 
 
 class Metrics(Collector):
@@ -193,11 +217,10 @@ def _of_predictions(models: tuple[ModelMetrics, ...]) -> Iterator[Metric]:
     )
     for one in models:
         names = (one.model, one.version)
-        for name, count in zip(one.classes, one.predictions.tolist(), strict=True):
+        counts, histogram = one.told()
+        for name, count in zip(one.classes, counts, strict=True):
             classes.add_metric((*names, name), count)
-        told = Histogram(tuple(round(bound, 1) for bound in CONFIDENCES.tolist()))
-        told.counts, told.sum = one.confidences.tolist(), one.confidence_sum
-        told.add_to(confidence, names)
+        histogram.add_to(confidence, names)
     yield from (classes, confidence)
 
 

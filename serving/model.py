@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from noria.errors import BundleError, NoriaError, ServingError
 from noria.ml.bundle import Bundle, Facts
-from noria.ml.decision import choose, relative_costs
+from noria.ml.decision import Decider
 from noria.ml.inference import PROBABILITIES, Session, check_fit
 from noria.schema import Column
 from serving.protocol import OutputSpec
@@ -49,8 +49,8 @@ class ServedModel:
         )
 
     @cached_property
-    def _relative_costs(self) -> NDArray[np.float64]:
-        return relative_costs(self.facts.costs, len(self.facts.classes))
+    def _decider(self) -> Decider:
+        return Decider(self.facts.costs, len(self.facts.classes))
 
     def answers_to(self, version: str | None) -> bool:
         """Say whether a client that asks for this version, or for none, means this model."""
@@ -67,7 +67,7 @@ class ServedModel:
                 f"bundle {self.version} gave values of shape {probabilities.shape}, "
                 f"{int((~np.isfinite(probabilities)).sum())} of them not finite: expected {expected}, all finite"
             )
-        return {PROBABILITIES: probabilities, LABEL: choose(probabilities, self._relative_costs)}
+        return {PROBABILITIES: probabilities, LABEL: self._decider.choose(probabilities)}
 
 
 def load_model(bundle: Bundle, name: str, threads: int, batch_rows: int) -> ServedModel:
@@ -103,7 +103,7 @@ def load_model(bundle: Bundle, name: str, threads: int, batch_rows: int) -> Serv
 
 def _try_out(session: Session, facts: Facts, batch_rows: int) -> Pace:
     """Let the model answer rows that its schema allows; two rows show that their number is free."""
-    relative = relative_costs(facts.costs, len(facts.classes))
+    decider = Decider(facts.costs, len(facts.classes))
     for rows in (1, 2):
         probabilities = session.run(_sample(facts, rows))[PROBABILITIES]
         sums = probabilities.sum(axis=1)
@@ -111,7 +111,7 @@ def _try_out(session: Session, facts: Facts, batch_rows: int) -> Pace:
             raise ServingError(f"its probabilities have shape {probabilities.shape} for {rows} rows")
         if not (probabilities.min() >= 0 and abs(sums - 1).max() <= 1e-3):
             raise ServingError(f"its probabilities sum to {sums.tolist()}: expected 1 in each row, and none below 0")
-        choose(probabilities, relative)
+        decider.choose(probabilities)
     return sweep(lambda rows: session.run(_sample(facts, rows)), batch_rows)
 
 

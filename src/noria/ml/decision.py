@@ -27,26 +27,30 @@ def cost_matrix(costs: Sequence[Sequence[float]], classes: int) -> NDArray[np.fl
     return matrix
 
 
-def relative_costs(costs: Sequence[Sequence[float]], classes: int) -> NDArray[np.float64]:
-    """Prepare a cost matrix for `choose`: shape (classes, classes), with what no choice depends on taken away.
+class Decider:
+    """Chooses classes by one cost matrix, prepared once: costs[true class][decision]; UsageError if it cannot be used.
 
-    Taking a constant from a line changes no choice. With equal costs it leaves minus the identity, so that the expected
-    cost is exactly -p and rounding cannot break a tie another way than argmax does.
+    Taking a constant from a line of it changes no choice. With equal costs that leaves minus a multiple of the
+    identity, so that the choice is the likeliest class, and no rounding can break a tie another way.
     """
-    matrix = cost_matrix(costs, classes)
-    relative: NDArray[np.float64] = matrix - matrix.max(axis=1, keepdims=True)
-    return relative
 
+    def __init__(self, costs: Sequence[Sequence[float]], classes: int) -> None:
+        matrix = cost_matrix(costs, classes)
+        self._relative = matrix - matrix.max(axis=1, keepdims=True)
+        self._takes_likeliest = bool((self._relative == self._relative.min() * np.eye(classes)).all())
 
-def choose(probabilities: NDArray[np.floating], relative: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Choose for each row of (rows, classes) the class of minimal expected cost; ties go to the lower index.
+    def choose(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Choose for each row of (rows, classes) the class of minimal expected cost; ties go to the lower index.
 
-    Elkan (2001), The Foundations of Cost-Sensitive Learning: argmin over d of sum over t of p(t) * costs[t][d].
-    """
-    chosen: NDArray[np.int64] = (probabilities.astype(np.float64) @ relative).argmin(axis=1).astype(np.int64)
-    return chosen
+        Elkan (2001), The Foundations of Cost-Sensitive Learning: argmin over d of sum over t of p(t) * costs[t][d].
+        """
+        if self._takes_likeliest:
+            likeliest: NDArray[np.int64] = probabilities.argmax(axis=1)
+            return likeliest
+        cheapest: NDArray[np.int64] = (probabilities.astype(np.float64) @ self._relative).argmin(axis=1)
+        return cheapest
 
 
 def decide(probabilities: NDArray[np.floating], costs: Sequence[Sequence[float]]) -> NDArray[np.int64]:
-    """Choose as `choose` does, with costs[true class][decision]; UsageError for costs that cannot be used."""
-    return choose(probabilities, relative_costs(costs, probabilities.shape[1]))
+    """Choose once, as a Decider does."""
+    return Decider(costs, probabilities.shape[1]).choose(probabilities)

@@ -69,6 +69,8 @@ class Session:
         self._faults = faults
         self.inputs = tuple(_spec(value) for value in runtime.get_inputs())
         self.outputs = tuple(_spec(value) for value in runtime.get_outputs())
+        self._input_names = [spec.name for spec in self.inputs]
+        self._output_names = [spec.name for spec in self.outputs]
 
     @classmethod
     def load(cls, model: bytes, threads: int = 1) -> Session:
@@ -93,12 +95,11 @@ class Session:
 
     def run(self, features: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the model on arrays of shape (rows, *shape), one per input; ServingError if the model fails on them."""
-        names = [output.name for output in self.outputs]
         try:
-            values = self._runtime.run(names, {spec.name: features[spec.name] for spec in self.inputs})
+            values = self._runtime.run(self._output_names, {name: features[name] for name in self._input_names})
         except self._faults as error:
             raise ServingError(f"the model failed on these rows: {error}") from error
-        return dict(zip(names, values, strict=True))
+        return dict(zip(self._output_names, values, strict=True))
 
 
 def check_fit(session: Session, schema: Schema) -> None:
