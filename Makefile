@@ -66,8 +66,9 @@ fmt: setup  ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-compile: setup  ## Compile the pipeline again after a change of components or pipelines
+compile: setup  ## Compile the pipeline, and the gRPC service's description, after a change of them
 	@$(BIN)/python -W ignore -m pipelines.compiling
+	@$(BIN)/python -m grpc_tools.protoc -Iserving/rpc --descriptor_set_out=serving/rpc/inference.binpb serving/rpc/inference.proto
 
 lock: setup  ## Pin the dependencies of each role again
 	@for role in serving steps dev; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links --no-annotate \

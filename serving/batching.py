@@ -52,6 +52,7 @@ class Waiting:
     rows: int
     came: float  # monotonic seconds
     done: Done
+    gone: bool = False  # nobody waits for the outcome any more: it is dropped when its turn comes
     alone: bool = False  # it was in a batch that failed: nobody shares the next one with it
 
 
@@ -109,14 +110,19 @@ class Batcher:
         # What has run for longer than its pace foretold is expected to need as much again.
         return self._queued_rows * self._pace + abs(ahead * self._pace - running)
 
-    def submit(self, features: Arrays, rows: int, done: Done) -> None:
-        """Queue rows for a run; `done` is called once, on the event loop, with the outputs or with what went wrong."""
-        self._queue.append(Waiting(features, rows, monotonic(), done))
+    def submit(self, features: Arrays, rows: int, done: Done) -> Waiting:
+        """Queue rows for a run; `done` is called once, on the event loop, with the outputs or with what went wrong.
+
+        Whoever no longer wants the outcome sets `gone` on what is returned; then `done` may never be called.
+        """
+        waiting = Waiting(features, rows, monotonic(), done)
+        self._queue.append(waiting)
         self._queued_rows += rows
         if not self._running and not self._woken:
             # At the end of this turn of the loop, so that what other sockets hold by now comes along.
             self._woken = True
             self._loop.call_soon(self._wake)
+        return waiting
 
     def close(self) -> None:
         """Let go of the thread as soon as nothing waits any more; what waits is answered."""
@@ -137,6 +143,8 @@ class Batcher:
         while self._queue and self._fits(batch, rows, self._queue[0]):
             waiting = self._queue.popleft()
             self._queued_rows -= waiting.rows
+            if waiting.gone:
+                continue
             if now - waiting.came > self._limits.request_seconds:
                 waiting.done(OverloadError("the request waited too long for the model: ask again later", 1))
                 continue

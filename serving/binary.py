@@ -38,12 +38,12 @@ def read_block(reader: ColumnReader, body: bytes, start: int, size: int, rows: i
     if size != expected and not (reader.is_text and size > expected):
         least = "at least " if reader.is_text else ""
         raise RequestError(
-            f"input {column.name!r} has binary_data_size {show(size)}: expected {least}{expected} for shape "
+            f"input {column.name!r} has {show(size)} bytes of data: expected {least}{expected} for shape "
             f"{[rows, *column.shape]} of {reader.datatype}"
         )
     if size > len(body) - start:
         raise RequestError(
-            f"input {column.name!r} has binary_data_size {size}, but {len(body) - start} bytes are left of the body: "
+            f"input {column.name!r} has {size} bytes of data, but {len(body) - start} bytes are left of the body: "
             "expected all of them"
         )
     shape = (rows, *column.shape)

@@ -36,6 +36,7 @@ class Options:
     models: tuple[tuple[str, Path], ...]  # further ones: name and bundle
     host: str
     port: int
+    grpc_port: int | None  # None for no gRPC port
     admin_host: str
     admin_port: int | None  # None for no admin port
     admin_sources: tuple[str, ...]
@@ -45,6 +46,7 @@ class Options:
     drain_seconds: float
     grace_seconds: int
     exit_with_parent: bool
+    with_page: bool
     limits: Limits
 
 
@@ -61,6 +63,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         host=given.host,
         port=given.http_port,
         models=tuple(given.model),
+        grpc_port=given.grpc_port,
         admin_host=given.admin_host,
         admin_port=given.admin_port,
         admin_sources=tuple(given.admin_source),
@@ -70,6 +73,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         drain_seconds=given.drain_seconds,
         grace_seconds=given.grace_seconds,
         exit_with_parent=given.exit_with_parent,
+        with_page=not given.no_page,
         limits=Limits(
             body_bytes=given.max_body_bytes,
             head_bytes=given.max_head_bytes,
@@ -119,6 +123,10 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("where to listen")
     group.add_argument("--host", default="127.0.0.1", help="the address of the data port (default: %(default)s)")
     _add_number(group, "--http-port", 8080, "the data port, 0 for any free one", least=0)
+    group.add_argument(
+        "--grpc-port", type=int, metavar="N", help="answer gRPC too, at this port, 0 for any free one (default: off)"
+    )
+    group.add_argument("--no-page", action="store_true", help="show browsers no page at /")
     group.add_argument("--admin-host", default="127.0.0.1", help="the address of the admin port (default: %(default)s)")
     group.add_argument(
         "--admin-port",

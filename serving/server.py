@@ -20,7 +20,7 @@ from serving.admin import Admin
 from serving.allowed import AllowedSources
 from serving.app import App
 from serving.follow import Follower
-from serving.front import Front
+from serving.front import BACKLOG, Front
 from serving.hub import Hub
 from serving.metrics import Metrics, make_metrics
 from serving.options import Options
@@ -29,7 +29,6 @@ from serving.source import LedgerSource, load_folder, trusted_keys
 
 log = logging.getLogger("serving")
 
-BACKLOG = 1024  # connections that the system holds until they are taken in
 LOAD_SECONDS = 600.0  # how long an operator waits for a model at most
 
 
@@ -53,7 +52,11 @@ async def serve(options: Options, settings: Settings) -> None:
     """Load the models, answer until told to stop, finish what is in flight; NoriaError if nothing can be served."""
     listener = bind(options.host, options.port)
     metrics, hub = make_metrics(), Hub()
-    front = Front(options.limits, metrics, lambda front: App(hub, options.limits, metrics, front).handle)
+    front = Front(
+        options.limits,
+        metrics,
+        lambda front: App(hub, options.limits, metrics, front, with_page=options.with_page).handle,
+    )
     stop = asyncio.Event()
     async with AsyncExitStack() as running:
         follower = _seat_models(hub, metrics, options, settings)
@@ -61,10 +64,16 @@ async def serve(options: Options, settings: Settings) -> None:
             await running.enter_async_context(_task(follower.run(options.poll_seconds)))
         data = await _listen(running, front, listener)
         ports = {"port": _port_of(data)}
+        rpc = None
+        if options.grpc_port is not None:
+            from serving.rpc.server import start  # its libraries are loaded only where they are asked for
+
+            rpc = await start(hub, options.limits, metrics, front, options.host, options.grpc_port)
+            ports["grpc_port"] = rpc.port
         if options.admin_port is not None:
             admin = _make_admin(hub, metrics, options, settings)
-            listener = bind(options.admin_host, options.admin_port, "--admin-port")
-            ports["admin_port"] = _port_of(await _listen(running, admin, listener))
+            admin_listener = bind(options.admin_host, options.admin_port, "--admin-port")
+            ports["admin_port"] = _port_of(await _listen(running, admin, admin_listener))
         _stop_on_signals(stop)
         if options.exit_with_parent:
             _stop_with_parent(stop)
@@ -73,8 +82,11 @@ async def serve(options: Options, settings: Settings) -> None:
         front.draining = True
         # Load balancers need a moment to see that the server is not ready; until then its port still answers.
         await asyncio.sleep(options.drain_seconds)
-        data.close()
-        await front.finish(options.grace_seconds)
+        await front.stop_listening(data, listener)
+        endings = [front.finish(options.grace_seconds)]
+        if rpc is not None:
+            endings.append(rpc.stop(options.grace_seconds))
+        await asyncio.gather(*endings)
     hub.close()
 
 

@@ -164,6 +164,17 @@ def test_a_request_that_has_waited_too_long_is_told_so_and_costs_the_model_nothi
     assert run(test, Limits(request_seconds=0.05)).batches == [[1], [3]]
 
 
+def test_a_request_that_nobody_waits_for_is_not_run():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        first = await start_first(batcher, model, 1)
+        batcher.submit(features(2), 1, lambda _: None).gone = True
+        model.gate.set()
+        await first
+        assert (await submit(batcher, 3)).tolist() == [[3, 6]]
+
+    assert run(test).batches == [[1], [3]]
+
+
 def test_a_request_whose_turn_would_come_too_late_is_turned_away_at_once():
     async def test(batcher: Batcher, model: Doubler) -> None:
         model.gate.set()

@@ -75,11 +75,11 @@ def _sizes(form: Form) -> Iterator[tuple[str, bytes, object, str]]:
     whole = len(form.binary()[0]) - form.binary()[1]
     for name, value, says in (
         ("negative", -1, "a number of bytes"),
-        ("zero", 0, "binary_data_size 0"),
-        ("one", 1, "binary_data_size 1"),
-        ("of the whole body", 10**6, "binary_data_size 1000000"),
-        ("of 63 bits", 2**63 - 1, "binary_data_size"),
-        ("of 64 bits", 2**64, "binary_data_size"),
+        ("zero", 0, "0 bytes of data"),
+        ("one", 1, "1 bytes of data"),
+        ("of the whole body", 10**6, "1000000 bytes of data"),
+        ("of 63 bits", 2**63 - 1, "bytes of data"),
+        ("of 64 bits", 2**64, "bytes of data"),
         ("a text", "1568", "a number of bytes"),
         ("a fraction", 1568.0, "a number of bytes"),
         ("true", True, "a number of bytes"),
