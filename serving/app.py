@@ -60,6 +60,10 @@ class App:
         """Answer, now or as soon as its model has."""
         dispatch(self._routes, self._hub, Call(request, exchange, self._metrics))
 
+    def addresses(self) -> list[tuple[str, str]]:
+        """What can be asked: the name of each endpoint, and the pattern of its address."""
+        return self._routes.tell()
+
     @property
     def _is_ready(self) -> bool:
         return not self._standing.draining and bool(self._hub.slots)

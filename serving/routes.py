@@ -46,6 +46,10 @@ class Routes:
             raise RequestError(f"found method {request.method[:20]}: expected {method}", 405, {"allow": method})
         return known
 
+    def tell(self) -> list[tuple[str, str]]:
+        """The endpoints, and the patterns of their addresses."""
+        return [(route.endpoint, route.pattern.pattern) for route in self._routes]
+
     def _look_up(self, path: str) -> tuple[Route, dict[str, str]]:
         for route in self._routes:
             match = route.pattern.fullmatch(path)

@@ -1,10 +1,12 @@
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,8 +21,12 @@ from website import load
 
 from noria.ml.bundle import Facts
 from noria.schema import Column
+from serving.app import App
+from serving.hub import Hub
+from serving.metrics import make_metrics
 from serving.model import ServedModel
 from serving.openapi import describe
+from serving.options import Limits
 from serving.protocol import RequestReader
 from serving.refusal import RequestError
 
@@ -191,3 +197,11 @@ def operations_by_path(document: dict[str, Any]) -> dict[str, Any]:
 
 def request_of(document: dict[str, Any], path: str) -> Any:
     return operations_by_path(document)[path]["requestBody"]["content"]["application/json"]["schema"]
+
+
+def test_the_document_names_every_address_that_the_predictor_has(served: tuple[str, dict[str, Any]]) -> None:
+    _, document = served
+    app = App(Hub(), Limits(), make_metrics(), SimpleNamespace(draining=False))
+    paths = [path.replace("{version}", "v") for path in document["paths"]]
+    for endpoint, pattern in app.addresses():
+        assert any(re.fullmatch(pattern, path) for path in paths), f"{endpoint} is not in the document"
