@@ -62,6 +62,7 @@ class Follower:
     async def _replace(self, digest: str) -> None:
         model, fault = await _attempt(lambda: self._load(digest))
         if isinstance(fault, StoreError | LedgerError):
+            self._metrics.stale = True
             self._note_outage(fault)
         elif model is None:
             self._refuse(digest, fault)

@@ -183,6 +183,7 @@ def test_a_bundle_that_is_late_in_the_store_is_served_when_it_comes(shop: Shop):
     with predictor(FOLLOW, shop.home) as running:
         late = shop.promote(lack_the_bundle(shop))
         wait_until(lambda: running.metric("noria_ledger_faults_total") >= 2, "the store was asked twice")
+        assert running.metric("noria_champion_refused") == 1
         assert serving_digest(running) == first
         assert shop.publish(seed=9) == late
         wait_until(lambda: serving_digest(running) == late, "the late bundle answers")
