@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from serving.batching import Arrays
+from serving.batching import Arrays, Done
 from serving.binary import parse_json_length
 from serving.call import Call
 from serving.exchange import Response
@@ -32,7 +32,7 @@ class Answering:
         length = call.request.headers.get(JSON_LENGTH)
         json_length = None if length is None else parse_json_length(length, len(body))
         request = occupant.reader.read_v2(body, json_length)
-        occupant.batcher.submit(request.features, request.rows, partial(_answer_v2, call, occupant, request))
+        self._submit(call, occupant, request, partial(_answer_v2, call, occupant, request))
 
     def predict(self, call: Call, occupant: Occupant) -> None:
         """Answer a V1 request."""
@@ -40,7 +40,12 @@ class Answering:
         if JSON_LENGTH in call.request.headers:
             raise RequestError("found binary tensors: V1 expects all data in JSON; V2 takes them")
         request = occupant.reader.read_v1(self._body(call))
-        occupant.batcher.submit(request.features, request.rows, partial(_answer_v1, call, occupant, request))
+        self._submit(call, occupant, request, partial(_answer_v1, call, occupant, request))
+
+    def _submit(self, call: Call, occupant: Occupant, request: PredictionRequest, done: Done) -> None:
+        call.request.body = b""  # what is needed of it is in the features by now
+        waiting = occupant.batcher.submit(request.features, request.rows, done)
+        call.exchange.let_go = waiting.leave
 
     def _body(self, call: Call) -> bytes:
         encoding = call.request.headers.get(ENCODING)

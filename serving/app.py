@@ -47,7 +47,7 @@ class App:
                 get("model_ready", MODEL + "/ready", ask=self._model_ready),
                 get("model", MODEL, ask=self._model),
                 get("models", "/v1/models", self._v1_models),
-                get("v1_model", r"/v1/models/(?P<model>[^/:]+)", ask=self._v1_model),
+                get("v1_model", r"/v1/models/(?P<model>[^/:]+)", ask=self._model_ready),
                 get("server", "/v2", self._server),
                 get("metrics", "/metrics", self._show_metrics),
                 get("openapi", "/openapi.json", documents.describe),
@@ -66,7 +66,7 @@ class App:
 
     @property
     def _is_ready(self) -> bool:
-        return not self._standing.draining and bool(self._hub.slots)
+        return not self._standing.draining and self._hub.ready
 
     def _live(self, call: Call) -> None:
         call.say({"live": True})
@@ -75,7 +75,8 @@ class App:
         call.say({"ready": self._is_ready}, 200 if self._is_ready else 503)
 
     def _model_ready(self, call: Call, occupant: Occupant) -> None:
-        call.say({"name": occupant.model.name, "ready": self._is_ready}, 200 if self._is_ready else 503)
+        is_ready = not self._standing.draining and not occupant.batcher.stuck()
+        call.say({"name": occupant.model.name, "ready": is_ready}, 200 if is_ready else 503)
 
     def _model(self, call: Call, occupant: Occupant) -> None:
         model = occupant.model
@@ -92,9 +93,6 @@ class App:
 
     def _v1_models(self, call: Call) -> None:
         call.say({"models": list(self._hub.slots)})
-
-    def _v1_model(self, call: Call, occupant: Occupant) -> None:
-        call.say({"name": occupant.model.name, "ready": self._is_ready}, 200 if self._is_ready else 503)
 
     def _server(self, call: Call) -> None:
         call.say({"name": "noria", "version": __version__, "extensions": EXTENSIONS})

@@ -24,6 +24,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Done = Callable[[Arrays | Exception], None]
 Run = Callable[[dict[str, NDArray[Any]]], Arrays]
 NEW = 0.2  # weight of the newest batch in the model's pace
+STUCK = 3  # times the limit of a request: a batch that runs for longer will hardly end
 
 
 class OverloadError(ServingError):
@@ -55,6 +56,48 @@ class Waiting:
     gone: bool = False  # nobody waits for the outcome any more: it is dropped when its turn comes
     alone: bool = False  # it was in a batch that failed: nobody shares the next one with it
 
+    def leave(self) -> None:
+        """Wait no more."""
+        self.gone = True
+
+    def tell(self, outcome: Arrays | Exception) -> None:
+        """Hand over the outcome; a fault in what is done with it must not reach the other requests of the batch."""
+        try:
+            self.done(outcome)
+        except Exception:
+            log.exception("an outcome could not be handed over")
+
+
+class PaceTable:
+    """What a batch takes, learnt for each size: a call has a cost of its own, so a row's share is not the same in all.
+
+    Sizes that share their highest bit share an entry; between entries a batch is taken for the next larger one that is
+    known, or for several of the largest.
+    """
+
+    def __init__(self, seconds_per_row: float) -> None:
+        self._known: dict[int, float] = {}
+        self._first = seconds_per_row
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Note a batch of so many rows, and what it took."""
+        size = rows.bit_length()
+        before = self._known.get(size)
+        self._known[size] = seconds if before is None else before + (seconds - before) * NEW
+
+    def seconds_for(self, rows: int) -> float:
+        """What a batch of so many rows will take, by the last ones; 0 for none."""
+        if rows == 0:
+            return 0.0
+        if not self._known:
+            return rows * self._first
+        size = rows.bit_length()
+        larger = [known for known in self._known if known >= size]
+        if larger:
+            return self._known[min(larger)]
+        largest = max(self._known)
+        return self._known[largest] * 2.0 ** (size - largest)
+
 
 class Batcher:
     """Runs one model on one thread of its own, off the event loop; an idle model starts at once.
@@ -70,7 +113,7 @@ class Batcher:
         self._limits = limits
         self._watch = watch
         self._batch_rows = batch_rows or limits.batch_rows
-        self._pace = pace
+        self._pace = PaceTable(pace)
         self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._running: Sequence[Waiting] = ()
@@ -106,9 +149,15 @@ class Batcher:
     def expected_wait(self) -> float:
         """Seconds until a request that comes now would get its turn, by the pace of the last batches."""
         running = monotonic() - self._started if self._running else 0.0
-        ahead = sum(waiting.rows for waiting in self._running)
         # What has run for longer than its pace foretold is expected to need as much again.
-        return self._queued_rows * self._pace + abs(ahead * self._pace - running)
+        expected = self._pace.seconds_for(sum(waiting.rows for waiting in self._running))
+        batches, rest = divmod(self._queued_rows, self._batch_rows)
+        queued = batches * self._pace.seconds_for(self._batch_rows) + self._pace.seconds_for(rest)
+        return queued + abs(expected - running)
+
+    def stuck(self) -> bool:
+        """Say whether a batch runs for so long that its model hangs."""
+        return bool(self._running) and monotonic() - self._started > STUCK * self._limits.request_seconds
 
     def submit(self, features: Arrays, rows: int, done: Done) -> Waiting:
         """Queue rows for a run; `done` is called once, on the event loop, with the outputs or with what went wrong.
@@ -146,7 +195,7 @@ class Batcher:
             if waiting.gone:
                 continue
             if now - waiting.came > self._limits.request_seconds:
-                waiting.done(OverloadError("the request waited too long for the model: ask again later", 1))
+                waiting.tell(OverloadError("the request waited too long for the model: ask again later", 1))
                 continue
             self._watch.waited(now - waiting.came)
             batch.append(waiting)
@@ -169,7 +218,7 @@ class Batcher:
     def _finish(self, batch: Sequence[Waiting], result: Sequence[Arrays] | Exception, seconds: float) -> None:
         """Tell the outcome of a batch; the next one starts first, so that the model is never idle meanwhile."""
         rows = sum(waiting.rows for waiting in batch)
-        self._pace += (seconds / rows - self._pace) * (NEW if self._pace else 1.0)
+        self._pace.learn(rows, seconds)
         if isinstance(result, Exception) and len(batch) > 1:
             # Rows that the model fails on must not take their neighbours' answers along: each has a run of its own.
             for waiting in reversed(batch):
@@ -180,7 +229,7 @@ class Batcher:
             return
         self._start(self._take())
         for place, waiting in enumerate(batch):
-            waiting.done(result if isinstance(result, Exception) else result[place])
+            waiting.tell(result if isinstance(result, Exception) else result[place])
 
     def _serve(self) -> None:
         """The worker thread: run batch after batch until told to end."""

@@ -33,13 +33,17 @@ class Call:
     named: Mapping[str, str] = field(default_factory=dict)  # what the address names
     occupant: Occupant | None = None
 
-    def answer(self, response: Response) -> None:
-        """Count and send the answer."""
-        seconds = monotonic() - self.request.received
+    def __post_init__(self) -> None:
+        self.exchange.count = self._count
+
+    def _count(self, status: int) -> None:
         if self.occupant is not None:
-            self.occupant.metrics.answered(self.endpoint, response.status, seconds)
+            self.occupant.metrics.answered(self.endpoint, status, monotonic() - self.request.received)
         else:
-            self.metrics.other_requests[self.endpoint, response.status] += 1
+            self.metrics.other_requests[self.endpoint, status] += 1
+
+    def answer(self, response: Response) -> None:
+        """Send the answer; it is counted unless another one came first."""
         self.exchange.respond(response)
 
     def say(self, content: object, status: int = 200) -> None:

@@ -41,9 +41,7 @@ def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) 
     return Response(msgspec.json.encode({"error": message}), status, pairs)
 
 
-_START = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: ".encode() for status in HTTPStatus
-}
+_START = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: ".encode() for status in HTTPStatus}
 _LENGTH, _END, _CLOSE = b"\r\ncontent-length: ", b"\r\n\r\n", b"\r\nconnection: close"
 
 

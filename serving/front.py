@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 from serving.connection import Connection, Exchange
@@ -14,7 +16,9 @@ from serving.options import Limits
 
 log = logging.getLogger("serving")
 
+BACKLOG = 1024  # connections that the system holds until they are taken in
 TICK_SECONDS = 0.05  # how late a deadline may be noticed
+TURNS = 3  # of the loop, that asyncio takes at most from a connection's acceptance until it tells of it
 Handle = Callable[[Request, Exchange], None]
 
 
@@ -29,8 +33,22 @@ class Front:
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self._empty.set()
-        metrics.connections = lambda: len(self._connections)
-        metrics.in_flight = lambda: sum(one.answering for one in self._connections)
+        self.held = 0
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for their answer."""
+        return sum(one.answering for one in self._connections)
+
+    @property
+    def overfull(self) -> bool:
+        """Say whether more bytes of bodies are held than the limit allows."""
+        return self.held > self.limits.held_bytes
 
     def connect(self) -> Connection:
         """Make the protocol of a new connection, as asyncio wants it."""
@@ -40,10 +58,17 @@ class Front:
         self._metrics.other_requests["http", status] += 1
 
     def joined(self, connection: Connection) -> bool:
-        fits = len(self._connections) < self.limits.connections
+        fits = len(self._connections) < self.limits.connections or self._make_room()
         self._connections.add(connection)  # a refused one too: it lingers until its client has read why
         self._empty.clear()
         return fits
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle for longest; False if all are busy."""
+        idle = [one for one in self._connections if not one.busy and not one.ending]
+        if idle:
+            min(idle, key=lambda one: one.deadline).close()
+        return bool(idle)
 
     def left(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -56,13 +81,30 @@ class Front:
             await asyncio.sleep(TICK_SECONDS)
             now = monotonic()
             for connection in [one for one in self._connections if one.deadline < now]:
-                connection.expire()
+                try:
+                    connection.expire()
+                except Exception:  # one connection's fault must not end the watch over all others
+                    log.exception("a connection could not be ended in order")
+
+    async def stop_listening(self, server: asyncio.Server, listener: socket.socket) -> None:
+        """Close the server at this socket; who connected before that is taken in, as the system would reset it."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        for _ in range(TURNS):  # asyncio forgets a connection that it is still taking in when its server is closed
+            await asyncio.sleep(0)
+        held = []
+        with suppress(OSError):  # there are no more
+            for _ in range(BACKLOG):
+                held.append(listener.accept()[0])  # noqa: PERF401 - the list would be lost with the last one
+        server.close()
+        taken = (loop.connect_accepted_socket(self.connect, each) for each in held)
+        await asyncio.gather(*taken, return_exceptions=True)  # one that has been reset must not stop the others
 
     async def finish(self, seconds: float) -> None:
         """Close idle connections, let the others have their answers for so long, and tell those that still wait."""
         self.draining = True
         for connection in [one for one in self._connections if not one.busy]:
-            connection.stop()
+            connection.part()
         if await self._all_gone(seconds):
             return
         log.warning(

@@ -20,6 +20,13 @@ class Hub:
     def slots(self) -> Mapping[str, Slot]:
         return self._slots
 
+    @property
+    def ready(self) -> bool:
+        """Say whether there is a model, and none hangs: one that does needs another process."""
+        return bool(self._slots) and not any(
+            one.batcher.stuck() for slot in self._slots.values() for one in slot.occupants
+        )
+
     def add(self, slot: Slot) -> None:
         """Let a model answer under its name; one of that name before it leaves."""
         leaving = self._slots.pop(slot.name, None)

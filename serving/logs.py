@@ -36,15 +36,18 @@ class Sample(logging.Filter):
         super().__init__()
         self._burst = burst
         self._seen: defaultdict[str, int] = defaultdict(int)
+        self._left_out: dict[str, int] = {}
         self._minute = 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.created - self._minute >= MINUTE:
             self._minute = record.created
-            record.left_out = max(0, self._seen.pop(str(record.msg), 0) - self._burst)
+            self._left_out = {kind: seen - self._burst for kind, seen in self._seen.items() if seen > self._burst}
             self._seen.clear()
-        self._seen[str(record.msg)] += 1
-        return self._seen[str(record.msg)] <= self._burst
+        kind = str(record.msg)
+        self._seen[kind] += 1
+        record.left_out = self._left_out.pop(kind, 0)
+        return self._seen[kind] <= self._burst
 
 
 def set_up_logs() -> None:

@@ -114,7 +114,12 @@ class Metrics(Collector):
 
     def model_came(self, model: str, version: str, bundle: str, classes: tuple[str, ...]) -> ModelMetrics:
         """Make the figures of a model that answers from now on."""
-        metrics = ModelMetrics(model, version, bundle, classes)
+        metrics = next((gone for gone in self._gone if (gone.model, gone.bundle) == (model, bundle)), None)
+        if metrics is None:
+            metrics = ModelMetrics(model, version, bundle, classes)
+        else:
+            self._gone.remove(metrics)  # it comes back, as after a rollback: its counts go on
+            metrics.serving = True
         self._models.append(metrics)
         self.loads["served"] += 1
         return metrics
@@ -123,6 +128,7 @@ class Metrics(Collector):
         """Note that a model answers no more."""
         if metrics.serving:
             metrics.serving = False
+            metrics.watch_queue(lambda: 0)  # or the figures would hold the model in memory
             self._models.remove(metrics)
             self._gone.append(metrics)
 

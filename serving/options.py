@@ -14,6 +14,7 @@ class Limits:
     """How much one client, and all of them together, may ask for."""
 
     body_bytes: int = 16 * 2**20
+    held_bytes: int = 256 * 2**20  # of bodies that are held at once
     head_bytes: int = 16 * 2**10
     headers: int = 100
     connections: int = 1024
@@ -76,6 +77,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         with_page=not given.no_page,
         limits=Limits(
             body_bytes=given.max_body_bytes,
+            held_bytes=given.max_held_bytes,
             head_bytes=given.max_head_bytes,
             headers=given.max_headers,
             connections=given.max_connections,
@@ -157,6 +159,7 @@ def _add_times(parser: argparse.ArgumentParser) -> None:
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("limits")
     _add_number(group, "--max-body-bytes", Limits.body_bytes, "the largest request body, packed and unpacked")
+    _add_number(group, "--max-held-bytes", Limits.held_bytes, "the most bytes of bodies that are held at once")
     _add_number(group, "--max-head-bytes", Limits.head_bytes, "the most bytes of an address and headers")
     _add_number(group, "--max-headers", Limits.headers, "the most headers")
     _add_number(group, "--max-connections", Limits.connections, "the most connections")

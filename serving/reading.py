@@ -13,6 +13,8 @@ from serving.options import Limits
 
 # Two of these could mean two things to two programs in a row, which is how requests are smuggled.
 ONCE = frozenset({b"host", b"content-length", b"content-encoding", b"inference-header-content-length"})
+PART = 65536  # bytes that a part of a body grows to, before the next one begins: nothing large is copied often
+UPGRADING = frozenset({b"upgrade", b"http2-settings", b"connection"})
 
 
 @dataclass(slots=True)
@@ -23,71 +25,93 @@ class Message:
     refusal: Response | None
     keep_alive: bool
     with_body: bool
+    size: int  # bytes of the body
 
 
 class Reader:
     """Collects `messages` from what it is fed. Memory is bounded by the limits, whatever comes."""
 
+    _size: int  # bytes of the body that is being read
+    _unseen: int  # bytes since the parser has told anything of them
+
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
         self.messages: deque[Message] = deque()
-        self.reading = False  # a request has begun and is not whole
+        self.held = 0  # bytes of bodies, of the messages and of the request that is being read
         self.broken = False  # nothing more can be read
         self.wants_continue = False  # the client waits for leave to send its body
-        self.on_message_begin()
-        self.reading = False
+        self._begin()
+        self.reading = False  # a request has begun and is not whole
 
     def feed(self, data: bytes) -> None:
         """Read on; what is whole or wrong by now stands in `messages`."""
-        if self.broken:
+        step = self._limits.head_bytes
+        if len(data) <= step:
+            self._feed(data)
             return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._end_after_last()
-        except httptools.HttpParserError as error:
-            self._refuse(400, f"found no valid HTTP/1.1 ({error}): expected a request by RFC 9112")
-        if self.reading and not self._head_done:
-            # The parser keeps an unfinished header to itself, so what it may hold is counted out here.
-            self._unseen += len(data)
-            if self._unseen > self._limits.head_bytes:
-                self._refuse_head()
+        view = memoryview(data)
+        for start in range(0, len(data), step):
+            self._feed(view[start : start + step])
 
-    def _end_after_last(self) -> None:
-        """The last request is whole but asked for another protocol: it is answered in this one, as the last."""
+    def take(self) -> Message:
+        """Hand out the oldest message."""
+        message = self.messages.popleft()
+        self.held -= message.size
+        return message
+
+    def stop(self) -> None:
+        """Forget what has been read, and read no more."""
         self.broken = True
-        if self.messages:
-            self.messages[-1].keep_alive = False
+        self.reading = False
+        self.messages.clear()
+        self._parts.clear()
+        self.held = 0
 
     @property
     def in_body(self) -> bool:
         """Say whether a request's headers are read, but not all of its body."""
         return self.reading and self._head_done
 
+    def _feed(self, data: bytes | memoryview) -> None:
+        if self.broken:
+            return
+        self._moved = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(bytes(data[upgrade.args[0] :]))
+        except httptools.HttpParserError as error:
+            self._refuse(400, f"found no valid HTTP/1.1 ({error}): expected a request by RFC 9112")
+        if self.reading and not self._moved:
+            # The parser keeps an unfinished header or trailer to itself, so what it may hold is counted out here.
+            self._unseen += len(data)
+            if self._unseen > self._limits.head_bytes:
+                self._refuse_head()
+        elif self._moved:
+            self._unseen = 0
+
     # --- what the parser tells ---------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self.started = monotonic()
-        self.reading = True
-        self._url = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._parts: list[bytes] = []
-        self._size = self._head_size = self._count = self._unseen = 0
-        self._head_done = False
+        self._begin()
 
     def on_url(self, url: bytes) -> None:
+        self._moved = True
         self._url += url
         self._head_size += len(url)
         if self._head_size > self._limits.head_bytes:
             self._refuse(414, f"found an address of more than {self._limits.head_bytes:,} bytes: expected a short one")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._moved = True
         self._head_size += len(name) + len(value)
         self._count += 1
         if self._head_size > self._limits.head_bytes or self._count > self._limits.headers:
             self._refuse_head()
             return
+        if self._head_done:
+            return  # a trailer: what comes after a body changes nothing about it
         name = name.lower()
         if name in self._headers:
             if name in ONCE:
@@ -96,7 +120,7 @@ class Reader:
         self._headers[name] = value
 
     def on_headers_complete(self) -> None:
-        self._head_done = True
+        self._head_done = self._moved = True
         version = self._parser.get_http_version()
         length = self._headers.get(b"content-length", b"0")
         if len(length) > 18 or int(length) > self._limits.body_bytes:
@@ -109,25 +133,64 @@ class Reader:
             self.wants_continue = True
 
     def on_body(self, body: bytes) -> None:
-        self._size += len(body)
-        if self._size > self._limits.body_bytes:
-            self._parts.clear()
-            self._refuse_body()
-        else:
-            self._parts.append(body)
-
-    def on_message_complete(self) -> None:
+        self._moved = True
         if self.broken:
             return
-        self.reading = self.wants_continue = False
-        method = self._parser.get_method().decode("ascii")
-        keep_alive = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        path = self._url.partition(b"?")[0].decode("latin-1")
-        request = Request(method, path, self._headers, body, self.started)
-        self.messages.append(Message(request, None, keep_alive, method != "HEAD"))
+        if self._size + len(body) > self._limits.body_bytes:
+            self._refuse_body()
+            return
+        self._size += len(body)
+        self.held += len(body)
+        if not self._parts or len(self._parts[-1]) > PART:
+            self._parts.append(bytearray(body))
+        else:
+            self._parts[-1] += body
 
-    # --- refusals ----------------------------------------------------------------------------------------------
+    def on_message_complete(self) -> None:
+        self._moved = True
+        if self.broken:
+            return
+        method = self._parser.get_method()
+        if self._stays(method):
+            return
+        self.reading = self.wants_continue = False
+        keep_alive = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
+        body = b"".join(self._parts)
+        self._parts.clear()
+        request = Request(method.decode("ascii"), _path_of(self._url), self._headers, body, self.started)
+        self.messages.append(Message(request, None, keep_alive, method != b"HEAD", self._size))
+        self._size = 0  # it is the message's now
+
+    # --- other protocols ---------------------------------------------------------------------------------------
+
+    def _stays(self, method: bytes) -> bool:
+        """Say whether the body is still to come, of a request that asks for another protocol but gets this one."""
+        body = self._headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self._headers
+        return self._parser.should_upgrade() and method != b"CONNECT" and body
+
+    def _stay(self, rest: bytes) -> None:
+        """Go on in this protocol: the parser stops where another one would begin."""
+        if not self.reading:  # the request is whole; it is answered as the connection's last
+            self.messages[-1].keep_alive = False
+            self.broken = True
+            return
+        kept = [(name, value) for name, value in self._headers.items() if name not in UPGRADING]
+        head = b"%b %b HTTP/1.1\r\n" % (self._parser.get_method(), self._url)
+        head += b"".join(b"%b: %b\r\n" % pair for pair in kept) + b"connection: close\r\n\r\n"
+        self._parser = httptools.HttpRequestParser(self)
+        self._feed(head)
+        self._feed(rest)
+
+    # --- beginnings and refusals -------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self.started = monotonic()
+        self.reading = self._moved = True
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._parts: list[bytearray] = []
+        self._size = self._head_size = self._count = self._unseen = 0
+        self._head_done = False
 
     def _refuse_head(self) -> None:
         most, bytes_ = self._limits.headers, self._limits.head_bytes
@@ -138,7 +201,18 @@ class Reader:
         self._refuse(413, f"found a body of more than {limit:,} bytes: expected at most that, so send it in parts")
 
     def _refuse(self, status: int, message: str) -> None:
-        if not self.broken:
-            self.broken = True
-            self.reading = False
-            self.messages.append(Message(None, refuse(status, message), keep_alive=False, with_body=True))
+        if self.broken:
+            return
+        self.broken = True
+        self.reading = False
+        self.held -= self._size
+        self._parts.clear()
+        refusal = refuse(status, message)
+        self.messages.append(Message(None, refusal, keep_alive=False, with_body=True, size=0))
+
+
+def _path_of(url: bytes) -> str:
+    """The path of an address, which a proxy's client may give with its scheme and host."""
+    if url[:7].lower() == b"http://":
+        url = b"/" + url[7:].partition(b"/")[2]
+    return url.partition(b"?")[0].decode("latin-1")

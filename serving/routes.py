@@ -36,28 +36,31 @@ class Routes:
     def __init__(self, routes: Sequence[Route], places: str) -> None:
         self._routes = tuple(routes)
         self._places = places
-        self._known: dict[str, tuple[Route, dict[str, str]]] = {}
+        self._known: dict[tuple[str, str], tuple[Route, dict[str, str]]] = {}
 
     def find(self, request: Request) -> tuple[Route, dict[str, str]]:
         """The route, and what its address names; RequestError (404, 405) if there is none."""
-        known = self._known.get(request.path) or self._look_up(request.path)
-        method = known[0].method
-        if request.method != method and not (request.method == "HEAD" and method == "GET"):
-            raise RequestError(f"found method {request.method[:20]}: expected {method}", 405, {"allow": method})
-        return known
+        method = "GET" if request.method == "HEAD" else request.method
+        return self._known.get((method, request.path)) or self._look_up(method, request.path)
 
     def tell(self) -> list[tuple[str, str]]:
         """The endpoints, and the patterns of their addresses."""
         return [(route.endpoint, route.pattern.pattern) for route in self._routes]
 
-    def _look_up(self, path: str) -> tuple[Route, dict[str, str]]:
+    def _look_up(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        allowed = []
         for route in self._routes:
             match = route.pattern.fullmatch(path)
-            if match is not None:
+            if match is not None and route.method == method:
                 known = route, match.groupdict()
                 if len(self._known) < KNOWN_PATHS and len(path) < KNOWN_LENGTH:
-                    self._known[path] = known
+                    self._known[method, path] = known
                 return known
+            if match is not None:
+                allowed.append(route.method)
+        if allowed:
+            expected = ", ".join(allowed)
+            raise RequestError(f"found method {method[:20]}: expected {expected}", 405, {"allow": expected})
         raise RequestError(f"nothing at {path[:100]!r}: expected an address below {self._places}", 404)
 
 

@@ -57,6 +57,7 @@ async def serve(options: Options, settings: Settings) -> None:
         metrics,
         lambda front: App(hub, options.limits, metrics, front, with_page=options.with_page).handle,
     )
+    metrics.connections, metrics.in_flight = lambda: front.connections, lambda: front.in_flight
     stop = asyncio.Event()
     async with AsyncExitStack() as running:
         follower = _seat_models(hub, metrics, options, settings)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from noria.errors import ServingError
-from serving.batching import Arrays, Batcher, OverloadError
+from serving.batching import Arrays, Batcher, OverloadError, PaceTable
 from serving.options import Limits
 
 PATIENCE = 30.0
@@ -177,19 +177,41 @@ def test_a_request_that_nobody_waits_for_is_not_run():
 
 def test_a_request_whose_turn_would_come_too_late_is_turned_away_at_once():
     async def test(batcher: Batcher, model: Doubler) -> None:
-        model.gate.set()
         first = await start_first(batcher, model, 1)
-        await first
-        model.gate.clear()
-        model.started.clear()
-        await start_first(batcher, model, 2)
         (waiting,) = await queue(batcher, tuple(range(20, 120)))
         with pytest.raises(OverloadError, match="1 requests wait"):
             submit(batcher, 4)
         model.gate.set()
-        await waiting
+        await asyncio.wait([first, waiting])
+        assert (await submit(batcher, 4)).tolist() == [[4, 8]]
 
     run(test, Limits(request_seconds=10), pace=1.0)
+
+
+def test_a_large_batch_is_not_taken_for_many_small_ones():
+    table = PaceTable(1.0)
+    assert (table.seconds_for(0), table.seconds_for(3)) == (0, 3)
+    for _ in range(50):
+        table.learn(1, 0.020)
+    assert table.seconds_for(1) == pytest.approx(0.020)
+    table.learn(1024, 0.030)
+    assert table.seconds_for(1024) == pytest.approx(0.030)
+    assert table.seconds_for(100) == pytest.approx(0.030)
+    assert table.seconds_for(1) == pytest.approx(0.020)
+    assert table.seconds_for(4096) == pytest.approx(0.120)
+
+
+def test_a_fault_in_what_is_done_with_one_answer_takes_no_other_along():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        first = await start_first(batcher, model, 1)
+        batcher.submit(features(2), 1, lambda _: 1 / 0)
+        (third,) = await queue(batcher, (3,))
+        model.gate.set()
+        await first
+        assert (await third).tolist() == [[3, 6]]
+        assert (await submit(batcher, 4)).tolist() == [[4, 8]]
+
+    run(test)
 
 
 def test_a_closed_batcher_answers_what_waits_and_lets_its_thread_go():

@@ -209,7 +209,8 @@ def test_an_idle_connection_is_closed_without_a_word(hasty: Predictor):
 def test_more_connections_than_the_limit_are_told_so_and_there_is_room_again(hasty: Predictor):
     with connect(hasty) as one, connect(hasty) as two, connect(hasty) as three, connect(hasty) as four:
         for client in (one, two, three, four):
-            client.sendall(request()[:-1])
+            client.sendall(request(headers="expect: 100-continue\r\n")[: -len(BODY)])
+            assert client.recv(100).startswith(b"HTTP/1.1 100 ")  # so that it is busy by now
         with connect(hasty) as fifth:
             status, headers, _, _ = read_answer(fifth)
             assert (status, headers["retry-after"]) == (503, "1")
@@ -238,12 +239,153 @@ def test_a_client_that_does_not_read_its_answers_is_not_answered_without_end(one
 
 def test_a_request_that_the_model_does_not_answer_in_time_gets_503_while_the_rest_lives(slow_bundle: Path, home: Path):
     with predictor(["--bundle", slow_bundle, "--request-seconds", "0.3", "--grace-seconds", "1"], home) as running:
-        with ThreadPoolExecutor(1) as pool:
-            late = pool.submit(running.connect().post, "/v2/models/wardrobe/infer", json=slow_rows(10**9))
+        with ThreadPoolExecutor(1) as pool, running.connect() as client:
+            late = pool.submit(client.post, "/v2/models/wardrobe/infer", json=slow_rows(10**9))
             wait_until(lambda: running.metric("noria_in_flight_requests") == 2, "the model is at work")
             assert running.client.get("/v2/health/live").status_code == 200
             refused = late.result(PATIENCE)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         next_one = running.client.post("/v2/models/wardrobe/infer", json=slow_rows(1))
         assert next_one.status_code == 503, "the model still hangs"
+        assert running.client.get("/v2/health/live").status_code == 200
+
+
+def test_a_place_is_made_for_a_new_client_by_closing_the_connection_that_has_been_idle_for_longest(hasty: Predictor):
+    with connect(hasty) as one, connect(hasty) as two, connect(hasty) as three, connect(hasty) as four:
+        for client in (two, one, three, four):
+            client.sendall(request())
+            assert read_answer(client)[0] == 200
+        with connect(hasty) as fifth:
+            fifth.sendall(request())
+            assert read_answer(fifth)[0] == 200
+        assert two.recv(100) == b""
+
+
+def test_hundreds_of_requests_at_once_that_are_answered_at_once_are_all_answered(one: Predictor):
+    with connect(one) as client:
+        client.sendall(request("GET", "/v2/health/live", b"") * 2000)
+        held = b""
+        for _ in range(2000):
+            status, _, _, held = read_answer(client, held)
+            assert status == 200
+        client.sendall(request())
+        assert read_answer(client, held)[0] == 200
+    assert "Traceback" not in one.log.read_text()
+
+
+def test_a_client_that_reads_late_gets_all_that_it_has_asked_for(one: Predictor):
+    with connect(one) as client, ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(client.sendall, request("GET", "/metrics", b"") * 700)
+        select.select([], [], [], 0.3)
+        held = b""
+        for _ in range(700):
+            status, _, _, held = read_answer(client, held)
+            assert status == 200
+        sending.result(PATIENCE)
+
+
+def test_what_a_client_asked_before_its_end_is_answered_though_it_reads_late(one: Predictor):
+    with connect(one) as client, ThreadPoolExecutor(1) as pool:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+        def ask() -> None:
+            client.sendall(request("GET", "/metrics", b"") * 100)
+            client.shutdown(socket.SHUT_WR)
+
+        asking = pool.submit(ask)
+        answers = read_all(client)
+        asking.result(PATIENCE)
+    assert answers.count(b"HTTP/1.1 200 OK") == 100
+
+
+def test_clients_that_vanish_at_any_moment_harm_nobody(one: Predictor, slow_bundle: Path, home: Path):
+    late = ["--request-seconds", "0.3", "--head-seconds", "0.3", "--idle-seconds", "0.5"]
+    with predictor(["--bundle", slow_bundle, *late], home) as running:
+        body = json.dumps(slow_rows(3000)).encode()
+        for _ in range(20):
+            for sent in (
+                b"GET / HTTP/1.0\r\n\r\n",
+                request("POST", "/v2/models/wardrobe/infer", body, "connection: close\r\n") + b"G",
+            ):
+                with connect(running) as client:
+                    client.sendall(sent)
+        with connect(running) as client:
+            client.sendall(request()[:-5])
+            assert read_answer(client)[0] == 408, "the deadlines are watched no more"
+        wait_until(lambda: running.metric("noria_in_flight_requests") == 1, "nothing is left behind")
+        ask = lambda: running.client.post("/v2/models/wardrobe/infer", json=slow_rows(1)).status_code  # noqa: E731
+        wait_until(lambda: ask() == 200, "the model answers again")
+        assert "Traceback" not in running.log.read_text().replace('"traceback"', "Traceback")
+
+
+def test_connections_whose_clients_read_nothing_are_ended(hasty: Predictor):
+    clients = [socket.create_connection(("127.0.0.1", hasty.port), timeout=PATIENCE) for _ in range(3)]
+    try:
+        for client in clients:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            client.sendall(request("GET", "/metrics", b"") * 50)
+        wait_until(lambda: hasty.metric("noria_connections") == 1, "only the one that asks is left")
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_an_endless_trailer_is_refused_and_one_with_headers_changes_nothing(one: Predictor):
+    head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    chunk = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
+    with connect(one) as client:
+        client.sendall(head + chunk + b"content-encoding: gzip\r\n\r\n")
+        assert read_answer(client)[0] == 200
+        client.sendall(head + chunk + b"x: " + b"a" * 100_000)
+        assert read_answer(client)[0] == 431
+
+
+def test_a_long_row_of_requests_that_ends_in_the_middle_of_one_is_read_on(one: Predictor):
+    with connect(one) as client:
+        client.sendall(request() * 150 + b"POST /v2")
+        held = b""
+        for _ in range(150):
+            status, _, _, held = read_answer(client, held)
+            assert status == 200
+        client.sendall(request()[len(b"POST /v2") :])
+        assert read_answer(client, held)[0] == 200
+
+
+def test_a_body_with_a_request_to_speak_another_protocol_is_read(one: Predictor):
+    with connect(one) as client:
+        client.sendall(
+            request(headers="connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n")
+        )
+        status, headers, body, _ = read_answer(client)
+        assert (status, headers["connection"]) == (200, "close")
+        assert json.loads(body)["outputs"]
+
+
+def test_an_address_with_its_scheme_and_host_is_understood(one: Predictor):
+    with connect(one) as client:
+        client.sendall(request("GET", "http://shoes.example:80/v2/health/live?x=1", b""))
+        assert read_answer(client)[2] == b'{"live":true}'
+
+
+def test_bodies_that_are_too_much_together_are_refused_and_memory_stays(one_bundle: Path, home: Path):
+    limits = ["--max-held-bytes", "3000000", "--max-body-bytes", "2000000"]
+    with predictor(["--bundle", one_bundle, "--name", "shoes", *limits], home) as running:
+        head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 1900000\r\n\r\n".encode()
+        with connect(running) as first, connect(running) as second:
+            first.sendall(head + b" " * 1_800_000)
+            second.sendall(head + b" " * 1_800_000)
+            ready = select.select([first, second], [], [], PATIENCE)[0]
+            assert len(ready) == 1
+            assert read_answer(ready[0])[0] == 503
+        with connect(running) as client:
+            client.sendall(request())
+            assert read_answer(client)[0] == 200
+
+
+def test_a_timeout_is_counted_as_one(slow_bundle: Path, home: Path):
+    with predictor(["--bundle", slow_bundle, "--request-seconds", "0.2", "--grace-seconds", "1"], home) as running:
+        assert running.client.post("/v2/models/wardrobe/infer", json=slow_rows(10**9)).status_code == 503
+        assert running.metric("noria_requests_total", protocol="v2", code="503") == 1
+        wait_until(lambda: running.client.get("/v2/health/ready").status_code == 503, "a model that hangs is not ready")
+        assert running.client.get("/v2/models/wardrobe/ready").status_code == 503
         assert running.client.get("/v2/health/live").status_code == 200
