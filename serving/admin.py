@@ -10,13 +10,14 @@ from typing import TypeVar
 import msgspec
 
 from noria.errors import NoriaError
-from serving.allowed import AllowedSources, check_name
+from serving.allowed import AllowedSources
 from serving.call import Call
 from serving.connection import Exchange
 from serving.exchange import Request, refuse
 from serving.hub import Hub
 from serving.metrics import Metrics
 from serving.model import ServedModel
+from serving.names import check_name
 from serving.options import Limits
 from serving.refusal import RequestError
 from serving.routes import Routes, dispatch, get, post
@@ -65,7 +66,12 @@ class Admin:
 
     def handle(self, request: Request, exchange: Exchange) -> None:
         """Answer, now or as soon as a model is loaded."""
-        dispatch(self._routes, self._hub, Call(request, exchange, self._metrics))
+        call = Call(request, exchange, self._metrics)
+        if b"origin" in request.headers:
+            # A browser says so wherever a page has asked: an operator's own programs do not.
+            call.refuse(RequestError("found a request from a web page: the admin port expects none", 403))
+            return
+        dispatch(self._routes, self._hub, call)
 
     def _index(self, call: Call) -> None:
         call.say(
@@ -79,6 +85,8 @@ class Admin:
     def _load(self, call: Call) -> None:
         name = check_name(call.named["model"])
         wanted = _read(self._read_load, call.request.body or b"{}")
+        if wanted.default:
+            self._expect_free(name)
         self._sources.locate(wanted.source)
         task = asyncio.get_running_loop().create_task(self._load_and_seat(call, name, wanted))
         self._tasks.add(task)
@@ -113,11 +121,22 @@ class Admin:
             slot.add(model)
         return self._hub.find(model.name, model.digest)
 
+    def _expect_free(self, name: str) -> None:
+        slot = self._hub.slots.get(name)
+        if slot is not None and slot.follows:
+            raise RequestError(
+                f"model {name!r} follows the release ledger: promote or roll back there; only versions beside the "
+                'champion are loaded ("default": false) and unloaded here',
+                409,
+            )
+
     def _unload(self, call: Call) -> None:
         name = check_name(call.named["model"])
         version = _read(self._read_unload, call.request.body or b"{}").version
         occupant = self._hub.find(name, version)
         slot = self._hub.slots[name]
+        if version is None or occupant is slot.occupant:
+            self._expect_free(name)
         if version is None:
             self._hub.remove(name)
         elif not slot.remove(occupant.model.digest):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from noria.errors import UsageError
 from noria.ml.bundle import open_bundle
@@ -13,17 +14,8 @@ from noria.stores.opening import local_folder, open_store
 from serving.model import ServedModel, load_model
 from serving.refusal import RequestError, show
 
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+PREFIX = re.compile(r"(file:///|s3://)[^/]")
 PARTS = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
-
-
-def check_name(name: str) -> str:
-    """Return the model's name; RequestError unless it is a DNS label, which is a name that every system takes."""
-    if not NAME.fullmatch(name):
-        raise RequestError(
-            f"found the model name {show(name)}: expected 1 to 63 of a-z, 0-9 and -, with no - at either end"
-        )
-    return name
 
 
 class AllowedSources:
@@ -33,7 +25,7 @@ class AllowedSources:
         self, prefixes: Sequence[str], trusted: TrustedKeys, cache: Path, threads: int, batch_rows: int
     ) -> None:
         for prefix in prefixes:
-            if not prefix.startswith(("file:///", "s3://")):
+            if not PREFIX.match(prefix):
                 raise UsageError(f"found the source prefix {prefix!r}: expected file:///folder or s3://bucket/prefix")
         self._prefixes = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
         self._trusted = trusted
@@ -58,10 +50,15 @@ class AllowedSources:
         """
         prefix, rest = self.locate(source)
         if prefix.startswith("file://"):
-            folder = _inside(Path(prefix.removeprefix("file://")), rest)
-        else:
-            folder = local_folder(open_store(prefix.rstrip("/")), rest, self._cache)
-        return load_model(open_bundle(folder, trusted=self._trusted), name, self._threads, self._batch_rows)
+            return self._load_folder(name, _inside(Path(prefix.removeprefix("file://")), rest))
+        # Not among the copies that a follower keeps by digest: what lies at this address may be anything, and change.
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self._cache) as copy:
+            return self._load_folder(name, local_folder(open_store(prefix.rstrip("/")), rest, Path(copy)))
+
+    def _load_folder(self, name: str, folder: Path) -> ServedModel:
+        bundle = open_bundle(folder, trusted=self._trusted)
+        return load_model(bundle, name, self._threads, self._batch_rows)
 
 
 def _inside(root: Path, rest: str) -> Path:

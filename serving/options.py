@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from serving.names import check_name
+from serving.refusal import RequestError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -110,7 +113,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     first = group.add_mutually_exclusive_group()
     first.add_argument("--bundle", type=Path, metavar="DIR", help="serve the bundle in this folder")
     first.add_argument("--follow", metavar="TASK", help="serve the task's champion, and each one after it")
-    group.add_argument("--name", help="that model's name in addresses (default: its task)")
+    group.add_argument("--name", type=_name, help="that model's name in addresses (default: its task)")
     group.add_argument(
         "--model", action="append", default=[], type=_named_folder, metavar="NAME=DIR", help="serve this bundle as well"
     )
@@ -175,9 +178,16 @@ class _Arguments(Protocol):
 
 def _named_folder(text: str) -> tuple[str, Path]:
     name, equals, folder = text.partition("=")
-    if not (name and equals and folder):
+    if not (equals and folder):
         raise argparse.ArgumentTypeError(f"found {text!r}: expected NAME=DIR")
-    return name, Path(folder)
+    return _name(name), Path(folder)
+
+
+def _name(text: str) -> str:
+    try:
+        return check_name(text)
+    except RequestError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _add_seconds(parser: _Arguments, name: str, default: float, explanation: str) -> None:

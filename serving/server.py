@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -14,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from noria.errors import ServingError
+from noria.errors import ServingError, UsageError
 from noria.settings import Settings
 from serving.admin import Admin
 from serving.allowed import AllowedSources
@@ -29,6 +30,7 @@ from serving.source import LedgerSource, load_folder, trusted_keys
 
 log = logging.getLogger("serving")
 
+OTHER_FILES = 256  # open files besides connections to the data port
 LOAD_SECONDS = 600.0  # how long an operator waits for a model at most
 
 
@@ -50,6 +52,7 @@ def bind(host: str, port: int, option: str = "--http-port") -> socket.socket:
 
 async def serve(options: Options, settings: Settings) -> None:
     """Load the models, answer until told to stop, finish what is in flight; NoriaError if nothing can be served."""
+    _allow_connections(options.limits.connections)
     listener = bind(options.host, options.port)
     metrics, hub = make_metrics(), Hub()
     front = Front(
@@ -96,7 +99,7 @@ def _seat_models(hub: Hub, metrics: Metrics, options: Options, settings: Setting
     follower = None
     if options.follow:
         source = LedgerSource(options, settings)
-        slot = Slot(source.load_first(), options.limits, metrics)
+        slot = Slot(source.load_first(), options.limits, metrics, follows=True)
         follower = Follower(slot, source.champion, source.load, metrics)
         hub.add(slot)
     elif options.bundle:
@@ -142,6 +145,20 @@ async def _task(work: object) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
+
+
+def _allow_connections(count: int) -> None:
+    """Let the process hold so many connections: many systems start it with room for fewer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < wanted:
+            raise UsageError(
+                f"the system allows this process {hard} open files: expected {wanted} for --max-connections {count}, "
+                f"so give at most {max(1, hard - OTHER_FILES)}, or raise the limit (ulimit -Hn)"
+            )
 
 
 def _announce(hub: Hub, ports: dict[str, int]) -> None:

@@ -31,8 +31,9 @@ class Slot:
     A request takes an occupant once and stays with it, so it never meets two models. Event loop only.
     """
 
-    def __init__(self, model: ServedModel, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, model: ServedModel, limits: Limits, metrics: Metrics, *, follows: bool = False) -> None:
         self.name = model.name
+        self.follows = follows  # its default model is the ledger's champion, and nobody else's choice
         self._limits = limits
         self._metrics = metrics
         self._occupant = self._seat(model)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from noria.errors import ObjectMissingError, ServingError
+from noria.errors import BundleError, ObjectMissingError, ServingError
 from noria.ml.bundle import open_bundle
 from noria.ml.signature import TrustedKeys
 from noria.settings import Settings
@@ -31,7 +33,8 @@ class LedgerSource:
 
     def __init__(self, options: Options, settings: Settings) -> None:
         self._options = options
-        self._cache = settings.home / "cache"
+        # Copies of one store are not those of another, where the same digest may never have been verified.
+        self._cache = settings.home / "cache" / hashlib.sha256(settings.objects.encode()).hexdigest()[:12]
         self._trusted = trusted_keys(options, settings)
         self._store = open_store(settings.objects)
         self._ledger = Ledger(
@@ -54,7 +57,12 @@ class LedgerSource:
         if not self._store.exists(key):
             raise ObjectMissingError(f"no bundle {key} in the object store: publish it again, or promote another one")
         folder = local_folder(self._store, key, self._cache)
-        bundle = open_bundle(folder, trusted=self._trusted, expected=digest)
+        try:
+            bundle = open_bundle(folder, trusted=self._trusted, expected=digest)
+        except BundleError:
+            if folder.is_relative_to(self._cache):
+                shutil.rmtree(folder, ignore_errors=True)  # a copy may have been damaged here: the next look fetches it
+            raise
         return load_model(bundle, self._options.name, self._options.threads, self._options.limits.batch_rows)
 
     def load_first(self) -> ServedModel:

@@ -58,6 +58,18 @@ def test_a_source_is_told_by_the_names_and_the_bytes_of_its_files(tmp_path):
     assert len({first, second, Coins().fingerprint(tmp_path)}) == 3
 
 
+def test_files_behind_links_belong_to_a_source_and_a_circle_of_links_ends(tmp_path):
+    source, elsewhere = tmp_path / "source", tmp_path / "elsewhere"
+    source.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "a.csv").write_text("1\n")
+    (source / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(source)
+    first = hash_folder(source)
+    (elsewhere / "a.csv").write_text("2\n")
+    assert hash_folder(source) != first
+
+
 def test_a_source_without_a_file_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(SourceError, match="holds no file"):

@@ -97,9 +97,9 @@ class Task(Protocol):
 
 
 def hash_folder(folder: Path) -> str:
-    """Hash every file below the folder, by its path and content; SourceError where there is none."""
+    """Hash every file below the folder, behind links too, by its path and content; SourceError where there is none."""
     digest = hashlib.sha256()
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(_walk(folder, frozenset())) if folder.is_dir() else []
     if not files:
         raise SourceError(
             f"{folder} holds no file: expected the folder of a task's source data; look at NORIA_SOURCE_*"
@@ -109,6 +109,16 @@ def hash_folder(folder: Path) -> str:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
+
+
+def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """The files below a folder; a link that leads back to a folder it lies in is not followed."""
+    above |= {folder.resolve()}
+    for path in folder.iterdir():
+        if path.is_file():
+            yield path
+        elif path.is_dir() and path.resolve() not in above:
+            yield from _walk(path, above)
 
 
 @runtime_checkable

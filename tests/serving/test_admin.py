@@ -107,6 +107,32 @@ def test_only_sources_below_the_allowed_prefixes_are_loaded(
     assert index(admin) == [("shoes", True)]
 
 
+def test_a_web_page_manages_nothing(managed: tuple[Predictor, httpx.Client]):
+    _, admin = managed
+    page = {"origin": "http://evil.example"}
+    assert admin.post("/v2/repository/models/shoes/unload", headers=page).status_code == 403
+    assert index(admin) == [("shoes", True)]
+
+
+def test_the_index_is_asked_with_either_method(managed: tuple[Predictor, httpx.Client]):
+    _, admin = managed
+    assert admin.post("/v2/repository/index").json() == admin.get("/v2/repository/index").json()
+    assert admin.delete("/v2/repository/index").headers["allow"] == "GET, POST"
+
+
+def test_a_bundle_that_comes_back_goes_on_with_its_counts_and_no_series_is_told_twice(
+    managed: tuple[Predictor, httpx.Client], shelf: Path
+):
+    running, admin = managed
+    first = running.client.get("/v2/models/shoes").json()["versions"][0]
+    for number, folder in enumerate(("second", "first", "second", "first"), start=1):
+        assert running.client.post("/v2/models/shoes/infer", json=v2(PIXELS)).status_code == 200
+        assert load(admin, "shoes", f"file://{shelf}/{folder}").status_code == 200
+        lines = [line.rpartition(" ")[0] for line in running.client.get("/metrics").text.splitlines() if line[0] != "#"]
+        assert len(lines) == len(set(lines)), number
+    assert running.metric("noria_requests_total", model="shoes", version=first, protocol="v2", code="200") == 2
+
+
 @pytest.mark.parametrize("name", ["UPPER", "a_b", "-a", "a-", "a" * 64, "a.b", "%2e%2e", "é"])
 def test_only_names_that_every_system_takes_are_loaded(managed: tuple[Predictor, httpx.Client], shelf: Path, name: str):
     _, admin = managed
@@ -161,8 +187,9 @@ def test_several_models_and_versions_come_from_the_command_line(
             assert running.metric("noria_requests_total", model=name, protocol="v2", code="200") == 1
 
 
-def test_an_admin_source_of_another_kind_is_refused_at_the_start(home: Path, tmp_path: Path):
-    with start(["--admin-port", "0", "--admin-source", "http://x"], home, tmp_path / "log") as process:
+@pytest.mark.parametrize("source", ["http://x", "file:///", "s3://", "/folder"])
+def test_an_admin_source_of_another_kind_is_refused_at_the_start(home: Path, tmp_path: Path, source: str):
+    with start(["--admin-port", "0", "--admin-source", source], home, tmp_path / "log") as process:
         output, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output) == (2, b"")
     assert "expected file:///folder or s3://bucket/prefix" in (tmp_path / "log").read_text()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from predictor import PATIENCE, Predictor, predictor, start, wait_until
@@ -232,3 +233,18 @@ def test_the_champion_comes_from_s3_and_is_kept_in_the_home(shop: Shop, s3_addre
     assert [open_bundle(path, trusted=shop.trusted, expected=digest).digest for path in kept] == [digest]
     assert process.returncode == 0
     assert os.path.commonpath([kept[0], shop.home / "cache"]) == str(shop.home / "cache")
+
+
+def test_the_champion_is_the_ledgers_choice_and_not_the_admin_ports(shop: Shop, one_bundle: Path):
+    first = shop.promote(shop.publish(seed=1))
+    second = shop.publish(seed=2)
+    bundles = f"file://{shop.home}/objects/bundles"
+    with predictor([*FOLLOW, "--admin-port", "0", "--admin-source", bundles], shop.home) as running:
+        with httpx.Client(base_url=f"http://127.0.0.1:{running.ready['admin_port']}", timeout=PATIENCE) as admin:
+            model = f"/v2/repository/models/{running.ready['model']}"
+            assert admin.post(f"{model}/load", json={"source": f"{bundles}/{second}"}).status_code == 409
+            assert admin.post(f"{model}/unload").status_code == 409
+            assert admin.post(f"{model}/unload", json={"version": first}).status_code == 409
+            beside = admin.post(f"{model}/load", json={"source": f"{bundles}/{second}", "default": False})
+            assert beside.status_code == 200
+        assert serving_digest(running) == first

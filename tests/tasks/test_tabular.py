@@ -38,6 +38,13 @@ def test_bounds_become_minus_one_and_one_in_the_order_of_the_schema():
     assert found.tolist() == [[-1, -1, 0, 0.5, 1, 1], [1, 0, 0, 0, 0, -1]]
 
 
+def test_a_large_number_keeps_its_last_digits():
+    second = Column(name="second", type="int64", role="feature", minimum=1_700_000_000, maximum=1_700_000_100)
+    network = TabularNetwork(Schema(columns=(*NUMBERS.columns[:2], NUMBERS.label, second)), nn.Identity())
+    found = network(torch.tensor([1_700_000_000, 1_700_000_030, 1_700_000_050, 1_700_000_100]))
+    assert found.flatten().tolist() == pytest.approx([-1, -0.4, 0, 1])
+
+
 @pytest.mark.parametrize(
     ("column", "said"),
     [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from noria.errors import EvidenceError
+from noria.errors import EvidenceError, StoreError
 from noria.gates.judge import judge as ask_gates
 from noria.gates.results import Verdict
 from noria.ml.progress import Progress
@@ -42,7 +42,10 @@ def deploy(
         actor="pipeline",
         code=code,
     )
-    keep_report(workspace, evidence, shown.evidence, verdict, code=code, promoted=True)
+    try:
+        keep_report(workspace, evidence, shown.evidence, verdict, code=code, promoted=True)
+    except (OSError, StoreError) as error:  # the promotion stands, and a missing page does not undo it
+        progress(f"the report still says what it said before the promotion: {error}", None)
     progress(f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC", None)
     return entry.digest
 

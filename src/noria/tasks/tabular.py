@@ -16,7 +16,7 @@ class TabularNetwork(nn.Module):
     float32. UsageError for a feature that has no bounds, or that is no number.
     """
 
-    centers: torch.Tensor
+    centers: torch.Tensor  # (values,), float64, as are the reaches
     reaches: torch.Tensor
 
     def __init__(self, schema: Schema, layers: nn.Module) -> None:
@@ -30,13 +30,14 @@ class TabularNetwork(nn.Module):
                 raise UsageError(f"feature {column.name!r} lies from {low} to {high}: give it a minimum and a maximum")
             centers += [(low + high) / 2] * column.size
             reaches += [(high - low) / 2] * column.size
-        self.register_buffer("centers", torch.tensor(centers))
-        self.register_buffer("reaches", torch.tensor(reaches))
+        self.register_buffer("centers", torch.tensor(centers, dtype=torch.float64))
+        self.register_buffer("reaches", torch.tensor(reaches, dtype=torch.float64))
         self.layers = layers
 
     def forward(self, *features: torch.Tensor) -> torch.Tensor:
         """Return the logits, (rows, classes)."""
         # No len() and no reshape: the export would freeze the number of rows that it was made with.
-        side_by_side = torch.cat([values.float().unsqueeze(1).flatten(1) for values in features], dim=1)
-        logits: torch.Tensor = self.layers((side_by_side - self.centers) / self.reaches)
+        side_by_side = torch.cat([values.double().unsqueeze(1).flatten(1) for values in features], dim=1)
+        # In double until the center is gone: a large number, such as a time in seconds, differs in its last digits.
+        logits: torch.Tensor = self.layers(((side_by_side - self.centers) / self.reaches).float())
         return logits
