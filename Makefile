@@ -78,7 +78,8 @@ lock: setup  ## Pin the dependencies of each role again
 bench: setup  ## Measure what the documents claim; writes bench/RESULTS.md (ARGS="--only steps,command")
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-peers: .bench/feast/.installed  ## Make the environments of the programs that Noria is measured against
+bench-peers: .bench/feast/.installed | $(STAMP)  ## Make the environments of the programs that Noria is measured against
+	@$(BIN)/python -m bench.peers
 
 .bench/feast/.installed: | $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) .bench/feast
