@@ -139,7 +139,7 @@ class Batcher:
         if not self._running:
             return
         wait = self.expected_wait()
-        if wait > self._limits.request_seconds or len(self._queue) >= self._limits.waiting_requests:
+        if wait > self._bearable_wait() or len(self._queue) >= self._limits.waiting_requests:
             raise OverloadError(
                 f"{len(self._queue)} requests wait for the model, {wait:.1f} s of work: expected a shorter queue, "
                 "so come back later or ask another replica",
@@ -154,6 +154,11 @@ class Batcher:
         batches, rest = divmod(self._queued_rows, self._batch_rows)
         queued = batches * self._pace.seconds_for(self._batch_rows) + self._pace.seconds_for(rest)
         return queued + abs(expected - running)
+
+    def _bearable_wait(self) -> float:
+        """Seconds that a request may wait: as the limit says, and two batches where those take longer than it."""
+        batch = max(self._pace.seconds_for(self._batch_rows), monotonic() - self._started)
+        return min(self._limits.request_seconds, max(self._limits.wait_seconds, 2 * batch))
 
     def stuck(self) -> bool:
         """Say whether a batch runs for so long that its model hangs."""

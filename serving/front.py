@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import socket
-from collections.abc import Callable
+import struct
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from time import monotonic
 
@@ -19,6 +22,8 @@ log = logging.getLogger("serving")
 BACKLOG = 1024  # connections that the system holds until they are taken in
 TICK_SECONDS = 0.05  # how late a deadline may be noticed
 TURNS = 3  # of the loop, that asyncio takes at most from a connection's acceptance until it tells of it
+SO_ATTACH_FILTER = 26  # Linux's number, which Python does not name
+DROP = struct.pack("HBBI", 0x06, 0, 0, 0)  # a program for its packet filter: keep 0 bytes
 Handle = Callable[[Request, Exchange], None]
 
 
@@ -92,10 +97,9 @@ class Front:
         loop.remove_reader(listener)
         for _ in range(TURNS):  # asyncio forgets a connection that it is still taking in when its server is closed
             await asyncio.sleep(0)
-        held = []
-        with suppress(OSError):  # there are no more
-            for _ in range(BACKLOG):
-                held.append(listener.accept()[0])  # noqa: PERF401 - the list would be lost with the last one
+        held = list(_accept_all(listener))
+        admit_nobody(listener)  # after most are taken in, as those that come meanwhile lose a second
+        held += _accept_all(listener)
         server.close()
         taken = (loop.connect_accepted_socket(self.connect, each) for each in held)
         await asyncio.gather(*taken, return_exceptions=True)  # one that has been reset must not stop the others
@@ -120,3 +124,22 @@ class Front:
         except TimeoutError:
             return False
         return True
+
+
+def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    """Take the connections that the system holds."""
+    with suppress(OSError):  # there are no more
+        for _ in range(BACKLOG):
+            yield listener.accept()[0]
+
+
+def admit_nobody(listener: socket.socket) -> None:
+    """Have Linux overlook who connects from here on, so that closing the listener breaks no connection off.
+
+    Clients try again by themselves after a second; by then they are refused, or meet the next process at this port.
+    """
+    program = ctypes.create_string_buffer(DROP, len(DROP))
+    if sys.platform == "linux":
+        with suppress(OSError):  # forbidden here: a connection may be lost in the moment between two calls
+            place = struct.pack("HP", 1, ctypes.addressof(program))
+            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, place)

@@ -25,6 +25,7 @@ class Limits:
     head_seconds: float = 10.0  # until a request's headers are there, and between two parts of its body
     body_seconds: float = 60.0  # until the whole body is there
     request_seconds: float = 10.0  # until the answer
+    wait_seconds: float = 1.0  # for a turn with the model: who would wait longer is turned away at once
     request_rows: int = 1024
     batch_rows: int = 256
     waiting_requests: int = 512
@@ -88,6 +89,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
             head_seconds=given.head_seconds,
             body_seconds=given.body_seconds,
             request_seconds=given.request_seconds,
+            wait_seconds=given.max_wait_seconds,
             request_rows=given.max_rows,
             batch_rows=given.max_batch_rows,
             waiting_requests=given.max_waiting,
@@ -151,6 +153,12 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 def _add_times(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("times, in seconds")
     _add_seconds(group, "--request-seconds", Limits.request_seconds, "until a request is answered, or refused with 503")
+    _add_seconds(
+        group,
+        "--max-wait-seconds",
+        Limits.wait_seconds,
+        "to wait for the model; who would wait longer gets 503 at once",
+    )
     _add_seconds(group, "--head-seconds", Limits.head_seconds, "for a request's headers, and for a pause in its body")
     _add_seconds(group, "--body-seconds", Limits.body_seconds, "for a request's whole body")
     _add_seconds(group, "--idle-seconds", Limits.idle_seconds, "that a connection may stay open without a request")

@@ -188,6 +188,18 @@ def test_a_request_whose_turn_would_come_too_late_is_turned_away_at_once():
     run(test, Limits(request_seconds=10), pace=1.0)
 
 
+def test_a_model_whose_batches_take_longer_than_the_bearable_wait_is_still_asked():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        first = await start_first(batcher, model, 1)
+        others = await queue(batcher, (2,), (3,))
+        with pytest.raises(OverloadError, match=r"2 requests wait .* 4\.\d s of work"):
+            submit(batcher, 4)
+        model.gate.set()
+        await asyncio.gather(first, *others)
+
+    run(test, Limits(request_seconds=10, wait_seconds=0.1, batch_rows=1), pace=1.5)
+
+
 def test_a_large_batch_is_not_taken_for_many_small_ones():
     table = PaceTable(1.0)
     assert (table.seconds_for(0), table.seconds_for(3)) == (0, 3)
