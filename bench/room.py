@@ -23,6 +23,7 @@ PROGRAMS = {
     "training": "bench.learning",
     "serving": "bench.serving",
     "serving-peers": "bench.serving.others",
+    "rolling": "bench.rolling.figure",
 }
 
 

@@ -1,0 +1,1 @@
+"""Rolling: two replicas behind a proxy are restarted and get new models, under a load that loses nothing."""
