@@ -12,6 +12,7 @@ def rehearse(
     validation_days: int,
     holdout_days: int,
     requests: int,
+    load_requests: int,
     code: str,
     evidence: dsl.Output[dsl.Artifact],
 ) -> None:
@@ -22,9 +23,10 @@ def rehearse(
         bundle: the candidate.
         validation_days: days before the holdout.
         holdout_days: the newest days.
-        requests: how many.
+        requests: how many, one after the other.
+        load_requests: how many more over several connections at once, in two seconds at most.
         code: digest of the code that the steps run.
-        evidence: wrong answers, errors, latency.
+        evidence: wrong answers, errors, latency, rows a second, memory.
     """
     from pathlib import Path
 
@@ -33,8 +35,7 @@ def rehearse(
 
     with running("rehearse") as run:
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
-        found = rehearse(
-            run.workspace, uri=dataset.uri, bundle=bundle.uri, requests=requests, **days, progress=run.progress
-        )
+        asked = {"requests": requests, "load_requests": load_requests}
+        found = rehearse(run.workspace, uri=dataset.uri, bundle=bundle.uri, **days, **asked, progress=run.progress)
         Path(evidence.path).write_bytes(found)
         evidence.metadata = {"code": code}

@@ -48,6 +48,7 @@ class Parameters:
     limits: Mapping[str, float]
     environment_limits: Mapping[str, float]
     requests: int
+    load_requests: int
     code: str
     champion: str = ""
     basis: str = ""
@@ -58,7 +59,7 @@ class Parameters:
         self.recipe()
         read_group("rules", self.rules, ValidationRules)
         read_group("limits", self.limits, Limits)
-        for name in ("validation_days", "holdout_days", "draws", "requests"):
+        for name in ("validation_days", "holdout_days", "draws", "requests", "load_requests"):
             if getattr(self, name) < 1:
                 raise UsageError(f"parameter {name} is {getattr(self, name)}: expected at least 1")
 
@@ -126,10 +127,12 @@ def load(
     for key, text in given.items():
         _set(values, key, text)
     found = _typed(values | settled, environment)
-    loosened = [str(one) for one in found.departures() if one.looser]
+    loosened = [f"limits {one}" for one in found.departures() if one.looser]
+    # The rules of validation have no direction of their own: what is clean is the environment's to say.
+    loosened += [key for key in given if key.startswith("rules.")]
     if loosened and may_loosen is not True:
         raise UsageError(
-            f"limits {', '.join(loosened)}: {environment} lets nobody loosen its gates for one run; change "
+            f"{', '.join(loosened)}: {environment} lets nobody loosen its gates for one run; change "
             f"{environment}.yaml, where others see it, or run where {LOOSENING} is true"
         )
     if isinstance(task, ChecksNetwork):

@@ -31,6 +31,7 @@ def training(
     limits: dict,
     environment_limits: dict,
     requests: int,
+    load_requests: int,
     source: str = "",
     code: str = "",
     champion: str = "",
@@ -53,7 +54,8 @@ def training(
     bundle = place(train(dataset=rows, evidence=valid, **days, **recipe, code=code)).outputs["bundle"]
     how = {"draws": draws, "seed": seed, "limits": limits}
     scored = place(evaluate(dataset=rows, bundle=bundle, champion=champion, **days, **how, code=code))
-    served = place(rehearse(dataset=rows, bundle=bundle, **days, requests=requests, code=code))
+    asked = {"requests": requests, "load_requests": load_requests}
+    served = place(rehearse(dataset=rows, bundle=bundle, **days, **asked, code=code))
     judged = place(
         judge(
             data=valid,

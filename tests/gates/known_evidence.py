@@ -54,7 +54,16 @@ def good_evidence():
         data=DataEvidence(dataset=DATASET, rows=70_000, violations=0, notices=1),
         evaluation=good_evaluation(),
         serving=ServingEvidence(
-            bundle=BUNDLE, requests=200, wrong=0, max_difference=1e-7, p50_ms=1.0, p95_ms=2.0, errors=0
+            bundle=BUNDLE,
+            requests=200,
+            wrong=0,
+            max_difference=1e-7,
+            p50_ms=1.0,
+            p95_ms=2.0,
+            errors=0,
+            load_requests=1000,
+            rows_per_second=1432.5,
+            memory_mib=98.4,
         ),
         parity=ParityEvidence(bundle=BUNDLE, rows=1000, max_difference=2e-6),
     )
@@ -96,7 +105,7 @@ def with_ece(value):
     return with_evaluation(scores={**good_evaluation().scores, "candidate": scores(0.93, value)})
 
 
-NAN = float("nan")
+NAN, INFINITE = float("nan"), float("inf")
 
 # gate's function -> evidence that it has to refuse, and that every other gate lets pass
 KNOWN_BAD = {
@@ -122,4 +131,10 @@ KNOWN_BAD = {
     "answers_are_equal": [with_serving(wrong=1), with_serving(max_difference=2e-5), with_serving(max_difference=NAN)],
     "answers_all": [with_serving(errors=1), with_serving(requests=99), with_serving(requests=0)],
     "answers_in_time": [with_serving(p95_ms=50.1), with_serving(p95_ms=NAN)],
+    "bears_load": [
+        *(with_serving(rows_per_second=value) for value in (99.9, 0.0, -1.0, None, NAN, INFINITE)),
+        with_serving(load_requests=99),
+        with_serving(load_requests=0),
+    ],
+    "fits_into_memory": [with_serving(memory_mib=value) for value in (1024.1, 0.0, -1.0, None, NAN, INFINITE)],
 }

@@ -37,7 +37,7 @@ def test_a_good_candidate_passes_every_gate():
     assert verdict.passed
     assert verdict.refusals == ()
     assert (verdict.bundle, verdict.dataset, verdict.champion) == (BUNDLE, DATASET, CHAMPION)
-    assert len({gate.name for gate in verdict.gates}) == len(GATES) == 11
+    assert len({gate.name for gate in verdict.gates}) == len(GATES) == 13
     assert all(gate.figure and gate.limit and gate.reason for gate in verdict.gates)
 
 
@@ -159,4 +159,9 @@ def test_figures_are_written_for_people():
     assert gates["not worse than the champion"].limit == "above -0.0050"
     assert gates["calibrated"].figure == "0.0100 [0.000, 0.020]"
     assert gates["answers in time"].figure == "p50 1.0 ms, p95 2.0 ms"
+    assert gates["serves without errors"].figure == "0 errors in 1,200 requests"
+    assert gates["bears the load"].figure == "1,432.5 rows/s in 1,000 requests"
+    assert gates["bears the load"].limit == "at least 100 rows/s in 100 requests or more"
+    assert gates["fits into memory"].figure == "98.4 MiB resident"
+    assert gates["fits into memory"].limit == "at most 1,024 MiB"
     assert gates["no slice worse"].reason == "none of 2 slices is worse; not judged, for they have too few rows: rare"

@@ -19,6 +19,8 @@ from noria.gates.limits import LOOSER, Limits, departures
         {"rows": 0},
         {"served_requests": 0},
         {"parity_rows": 0},
+        {"rows_per_second": float("nan")},
+        {"memory_mib": float("inf")},
     ],
 )
 def test_a_limit_that_limits_nothing_is_refused_by_name(wrong):
@@ -47,6 +49,8 @@ def test_of_every_limit_it_is_known_which_way_is_looser():
         ({"served_difference": 1e-4}, {"served_difference": 1e-6}),
         ({"served_requests": 99}, {"served_requests": 101}),
         ({"latency_p95_ms": 51.0}, {"latency_p95_ms": 49.0}),
+        ({"rows_per_second": 99.0}, {"rows_per_second": 101.0}),
+        ({"memory_mib": 1025.0}, {"memory_mib": 1023.0}),
     ],
 )
 def test_a_limit_that_lets_more_pass_is_called_looser(looser, tighter):

@@ -58,7 +58,7 @@ def test_the_first_run_promotes_and_the_real_server_answers(story: Story) -> Non
     assert story.first.code == 0, story.first.err
     told = story.first.told
     assert (told["outcome"], told["compared_with"]) == ("promoted", "")
-    assert len(told["verdict"]["gates"]) == 11
+    assert len(told["verdict"]["gates"]) == 13
     assert all(gate["passed"] for gate in told["verdict"]["gates"])
     asked = told["prediction"]
     assert asked["bundle"] == told["bundle"]
@@ -69,6 +69,21 @@ def test_the_first_run_promotes_and_the_real_server_answers(story: Story) -> Non
     page = Path(told["report"]).read_text()
     assert page.startswith("<!doctype html>")
     assert "Promoted" in page
+
+
+def test_the_server_was_asked_by_several_at_once_and_told_its_memory(story: Story) -> None:
+    entry = story.noria.ledger()[0]
+    kept = json.loads((story.noria.home / "objects" / "evidence" / f"{entry['evidence']}.json").read_text())
+    serving, limits = kept["evidence"]["serving"], kept["limits"]
+    assert 100 <= serving["load_requests"] <= 1000
+    assert limits["rows_per_second"] == 100 <= serving["rows_per_second"] < 100_000
+    assert 10 < serving["memory_mib"] <= limits["memory_mib"] == 1024
+    assert (serving["wrong"], serving["errors"]) == (0, 0)
+    gates = {gate["name"]: gate for gate in story.first.told["verdict"]["gates"]}
+    said = f"{serving['rows_per_second']:,.1f} rows/s in {serving['load_requests']:,} requests"
+    assert gates["bears the load"]["figure"] == said
+    assert gates["fits into memory"]["figure"] == f"{serving['memory_mib']:,.1f} MiB resident"
+    assert all(words in Path(story.first.told["report"]).read_text() for words in gates)
 
 
 def test_a_second_run_finds_every_step_done(story: Story) -> None:

@@ -75,6 +75,7 @@ def test_a_key_or_value_that_does_not_fit_is_named(given, message):
         ({"network.depth": "3"}, "unknown network options depth: there are width"),
         ({"network.width": "0"}, "network option width is 0"),
         ({"requests": "0"}, "parameter requests is 0: expected at least 1"),
+        ({"load_requests": "0"}, "parameter load_requests is 0: expected at least 1"),
         ({"draws": "0"}, "parameter draws is 0"),
         ({"holdout_days": "0"}, "parameter holdout_days is 0"),
         ({"validation_days": "-1"}, "parameter validation_days is -1"),
@@ -118,6 +119,13 @@ def test_a_loosened_limit_is_refused_where_it_matters(environment, given):
         UsageError, match=rf"limits {key.removeprefix('limits.')} {value} \(looser than .*{environment}"
     ):
         load(given, environment)
+
+
+@pytest.mark.parametrize("environment", ["qa", "prod"])
+def test_the_rules_of_validation_are_the_environments_own_where_it_matters(environment):
+    with pytest.raises(UsageError, match=rf"^rules.min_rows: {environment} lets nobody loosen"):
+        load({"rules.min_rows": "1"}, environment)
+    assert load({"rules.min_rows": "1"}, "dev").rules["min_rows"] == 1
 
 
 def test_an_environment_that_does_not_say_so_lets_nothing_be_loosened(tmp_path):

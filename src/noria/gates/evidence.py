@@ -32,12 +32,16 @@ class ServingEvidence:
     """What a real server of the bundle answered, against the bundle's own answers offline."""
 
     bundle: str  # digest
-    requests: int
+    requests: int  # one after the other
     wrong: int  # answers with another decision
     max_difference: float  # of a probability
     p50_ms: float
     p95_ms: float
     errors: int  # requests without an answer
+    load_requests: int = 0  # over several connections at once; wrong, max_difference and errors speak of these too
+    # None where nobody measured it, as in evidence of before these were: its gate lets nothing pass then.
+    rows_per_second: float | None = None  # answered of load_requests
+    memory_mib: float | None = None  # resident in the server's process, after all requests
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from noria.gates.evidence import Evidence, Subject
 from noria.gates.limits import Limits, departures
 from noria.gates.parity import export_is_faithful
 from noria.gates.results import GateResult, Verdict
-from noria.gates.serving import answers_all, answers_are_equal, answers_in_time
+from noria.gates.serving import answers_all, answers_are_equal, answers_in_time, bears_load, fits_into_memory
 from noria.gates.skill import beats_no_skill, beats_rule
 from noria.gates.slices import no_slice_worse
 
@@ -30,6 +30,8 @@ GATES: tuple[Gate, ...] = (
     answers_are_equal,
     answers_all,
     answers_in_time,
+    bears_load,
+    fits_into_memory,
 )
 
 

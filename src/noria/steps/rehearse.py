@@ -1,8 +1,11 @@
-"""Rehearse: ask the served candidate for held-out rows, and compare with its offline answers."""
+"""Rehearse: ask the served candidate for held-out rows, singly and at once, and compare with its offline answers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,10 +17,20 @@ from noria.ml.decision import decide
 from noria.ml.inference import Session, predict
 from noria.ml.progress import Progress
 from noria.ml.splits import split_by_time
-from noria.steps.served import TIMEOUT_SECONDS, Answer, serving
+from noria.steps.load import CONNECTIONS, Load, put_load, resident_mib
+from noria.steps.served import TIMEOUT_SECONDS, Answer, Client, serving
 from noria.steps.workspace import Workspace, digest_of
 
 WARM_UP = 10  # requests that are not counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Heard:
+    """What was heard of the predictor: `answers` are those to one request after the other."""
+
+    answers: list[Answer | None]
+    load: Load
+    memory_mib: float | None
 
 
 def rehearse(
@@ -28,10 +41,13 @@ def rehearse(
     validation_days: int,
     holdout_days: int,
     requests: int,
+    load_requests: int,
     progress: Progress,
     root: Path | None = None,
 ) -> bytes:
-    """Serve the candidate and ask it `requests` times, one row each; returns ServingEvidence as JSON.
+    """Serve the candidate and ask it `requests` times, one row each, then for the same rows over several connections.
+
+    The latter at most `load_requests` times and for two seconds. Returns ServingEvidence as JSON.
 
     `root` is the folder that `serving` is run from: the working folder, unless given. Raises ServingError where the
     server does not start; requests that fail are counted, not raised.
@@ -44,40 +60,56 @@ def rehearse(
     asked = split.holdout[np.arange(requests) % len(split.holdout)]
     features = {column.name: rows[column.name][asked] for column in schema.features}
     expected = predict(Session.load(candidate.model, threads=1), features)
-    answers: list[Answer | None] = []
     name = candidate.facts.task
     arguments = ["--bundle", str(candidate.folder), "--name", name]
     with serving(arguments, model=name, schema=schema, root=root or Path.cwd()) as client:
-        for place in [*range(min(WARM_UP, requests)), *range(requests)]:
-            try:
-                answers.append(client.ask({key: values[place : place + 1] for key, values in features.items()}))
-            except ServingError:
-                answers.append(None)
-            progress(f"{len(answers)} of {requests + WARM_UP} requests", len(answers) / (requests + WARM_UP))
-    counted = answers[min(WARM_UP, requests) :]
-    return msgspec.json.encode(
-        _compare(candidate.digest, counted, expected, decide(expected, candidate.facts.costs)), order="deterministic"
-    )
+        answers = _ask_one_by_one(client, features, requests, progress)
+        load = put_load(client, features, requests=load_requests)
+        heard = _Heard(answers=answers, load=load, memory_mib=resident_mib(client))
+    progress(f"{requests:,} requests, then {len(load.answers):,} over {CONNECTIONS} connections", 1.0)
+    decisions = decide(expected, candidate.facts.costs)
+    return msgspec.json.encode(_compare(candidate.digest, heard, expected, decisions), order="deterministic")
+
+
+def _ask_one_by_one(
+    client: Client, features: Mapping[str, NDArray[Any]], requests: int, progress: Progress
+) -> list[Answer | None]:
+    answers: list[Answer | None] = []
+    warm_up = min(WARM_UP, requests)
+    for place in [*range(warm_up), *range(requests)]:
+        try:
+            answers.append(client.ask({key: values[place : place + 1] for key, values in features.items()}))
+        except ServingError:
+            answers.append(None)
+        progress(f"{len(answers)} of {requests + warm_up} requests", len(answers) / (requests + warm_up))
+    return answers[warm_up:]
 
 
 def _compare(
-    digest: str, answers: list[Answer | None], expected: NDArray[np.float64], decisions: NDArray[np.int64]
+    digest: str, heard: _Heard, expected: NDArray[np.float64], decisions: NDArray[np.int64]
 ) -> ServingEvidence:
-    told = [
-        (answer, place)
-        for place, answer in enumerate(answers)
-        if answer is not None and answer.bundle == digest and answer.probabilities.shape[1] == expected.shape[1]
-    ]
+    def told(answers: Mapping[int, Answer | None]) -> list[tuple[Answer, int]]:
+        return [
+            (answer, place % len(expected))
+            for place, answer in answers.items()
+            if answer is not None and answer.bundle == digest and answer.probabilities.shape[1] == expected.shape[1]
+        ]
+
+    borne = told(heard.load.answers)
+    every = [*told(dict(enumerate(heard.answers))), *borne]
     # A request without an answer kept its client waiting for as long as a client waits.
-    milliseconds = [1000 * (answer.seconds if answer else TIMEOUT_SECONDS) for answer in answers]
+    milliseconds = [1000 * (answer.seconds if answer else TIMEOUT_SECONDS) for answer in heard.answers]
     return ServingEvidence(
         bundle=digest,
-        requests=len(answers),
-        wrong=sum(int(answer.labels[0]) != int(decisions[place]) for answer, place in told),
+        requests=len(heard.answers),
+        load_requests=len(heard.load.answers),
+        wrong=sum(int(answer.labels[0]) != int(decisions[place]) for answer, place in every),
         max_difference=max(
-            (float(np.abs(answer.probabilities[0] - expected[place]).max()) for answer, place in told), default=1.0
+            (float(np.abs(answer.probabilities[0] - expected[place]).max()) for answer, place in every), default=1.0
         ),
         p50_ms=round(float(np.percentile(milliseconds, 50)), 3),
         p95_ms=round(float(np.percentile(milliseconds, 95)), 3),
-        errors=len(answers) - len(told),
+        errors=len(heard.answers) + len(heard.load.answers) - len(every),
+        rows_per_second=round(len(borne) / heard.load.seconds, 1),
+        memory_mib=None if heard.memory_mib is None else round(heard.memory_mib, 1),
     )

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,13 +48,33 @@ class Client:
 
     def ask(self, rows: Mapping[str, NDArray[Any]]) -> Answer:
         """Ask for the features of some rows; ServingError where the answer is none."""
+        text, seconds = self.post(self.encode(rows))
+        return self.read(text, len(rows[self.schema.features[0].name]), seconds)
+
+    def encode(self, rows: Mapping[str, NDArray[Any]]) -> bytes:
+        """The request that asks for these rows."""
         inputs = [self._tensor(rows[column.name], column.name) for column in self.schema.features]
-        body = json.dumps({"inputs": inputs})
+        return json.dumps({"inputs": inputs}).encode()
+
+    def post(self, body: bytes) -> tuple[bytes, float]:
+        """Send a request; returns what came back, unread, and after how many seconds."""
+        return self._exchange("POST", f"/v2/models/{self.model}/infer", body, {"content-type": "application/json"})
+
+    def metrics(self) -> str:
+        """What the predictor tells of itself, in Prometheus' text format."""
+        return self._exchange("GET", "/metrics", None, {})[0].decode(errors="replace")
+
+    def connect(self) -> Client:
+        """The same over a connection of its own, which is the caller's to close."""
+        connection = http.client.HTTPConnection(self.connection.host, self.connection.port, timeout=TIMEOUT_SECONDS)
+        return replace(self, connection=connection)
+
+    def _exchange(
+        self, method: str, address: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[bytes, float]:
         start = time.perf_counter()
         try:
-            self.connection.request(
-                "POST", f"/v2/models/{self.model}/infer", body, {"content-type": "application/json"}
-            )
+            self.connection.request(method, address, body, headers)
             response = self.connection.getresponse()
             text = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -67,9 +87,10 @@ class Client:
             raise ServingError(
                 f"the predictor answered {response.status} ({text[:300].decode(errors='replace')}): expected 200"
             )
-        return self._read(text, len(rows[self.schema.features[0].name]), seconds)
+        return text, seconds
 
-    def _read(self, text: bytes, rows: int, seconds: float) -> Answer:
+    def read(self, text: bytes, rows: int, seconds: float) -> Answer:
+        """Read what came back for so many rows; ServingError where it is no answer."""
         try:
             reply = read_reply(text, rows)
         except ValueError as error:
