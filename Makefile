@@ -28,7 +28,7 @@ help:  ## Show this list
 setup: $(STAMP)  ## Make .venv with the pinned dependencies and the project in it
 
 $(BIN)/python:
-	@if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) $(VENV); \
+	@if command -v uv >/dev/null; then uv venv --quiet --seed --python $(PYTHON) $(VENV); \
 	else $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "make setup: $(PYTHON) cannot make a virtual environment: apt-get install python3.11-venv, or install uv" >&2; exit 1; }; fi
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from predictor import Predictor, predictor
@@ -11,6 +12,9 @@ from tiny_models import MANY, ONE, SLOW, facts_of, make_model
 
 from noria.ml.bundle import Facts, write_bundle
 from noria.ml.signature import Signer, make_key
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +68,19 @@ def many(many_bundle: Path, home: Path) -> Iterator[Predictor]:
     limits = ["--max-rows", "8", "--max-body-bytes", "20000"]
     with predictor(["--bundle", many_bundle, *limits], home) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from tabs import chromium
+
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    from tabs import open_tab
+
+    with open_tab(browser) as page:
+        yield page

@@ -60,3 +60,9 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(fashion: Predictor):
             exec(aim("".join(cell["source"]), fashion), names)
     assert names["probabilities"].shape == (8, 10)
     np.testing.assert_allclose(names["probabilities"].sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_refusal_in_the_guide_is_the_one_that_is_given(fashion: Predictor):
+    command, answer = re.search(r"```\n\$ (curl .*)\n(\{.*\})\n```", GUIDE).groups()
+    done = subprocess.run(["bash", "-c", aim(command, fashion)], capture_output=True, check=True, text=True)
+    assert done.stdout == answer

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from tabs import chromium, expect_answer, open_tab, question_after
+from tabs import expect_answer, open_tab, question_after
 from tiny_models import facts_of, make_model
 from website import load, lone_page, served_page
 
@@ -35,18 +35,6 @@ def pictures(publish: Callable[[bytes, Facts], Path], home: Path) -> Iterator[st
 def mixed(publish: Callable[[bytes, Facts], Path], home: Path) -> Iterator[str]:
     with served_page(publish(make_model(MIXED), replace(facts_of(MIXED), task="shop")), home) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def tab(browser: Browser) -> Iterator[Page]:
-    with open_tab(browser) as page:
-        yield page
 
 
 def garment(border: int) -> np.ndarray:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from tabs import chromium, expect_answer, open_tab, question_after
+from playwright.sync_api import Page, expect
+from tabs import expect_answer, question_after
 from tiny_models import facts_of, make_model
 from website import served_page
 
@@ -34,18 +34,6 @@ def form(publish: Callable[[bytes, Facts], Path], home: Path) -> Iterator[str]:
 def gaps(publish: Callable[[bytes, Facts], Path], home: Path) -> Iterator[str]:
     with served_page(publish(make_model(GAPS), replace(facts_of(GAPS), task="gaps")), home) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def tab(browser: Browser) -> Iterator[Page]:
-    with open_tab(browser) as page:
-        yield page
 
 
 def fill(tab: Page, **values: str) -> None:

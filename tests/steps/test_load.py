@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from stand_in import sizes, stand_in
 
-from noria.schema import Column, Schema
 from noria.steps.load import put_load, resident_mib
 from noria.steps.served import Client
 
-SCHEMA = Schema(
-    columns=(
-        Column(name="id", type="string", role="id"),
-        Column(name="time", type="timestamp", role="time"),
-        Column(name="size", type="int64", role="feature"),
-        Column(name="label", type="int64", role="label"),
-    )
-)
+SCHEMA = sizes("int64")
 ROWS = {"size": np.arange(5)}
-Answering = Callable[[int], tuple[int, bytes]]  # the row's size -> status and body
 
 
 def right(size: int) -> tuple[int, bytes]:
@@ -37,36 +27,12 @@ def right(size: int) -> tuple[int, bytes]:
 
 
 @contextmanager
-def predictor(answering: Answering, metrics: tuple[int, bytes] = (200, b"")) -> Iterator[Client]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            self._say(*answering(body["inputs"][0]["data"][0]))
-
-        def do_GET(self) -> None:
-            self._say(*(metrics if self.path == "/metrics" else (404, b"")))
-
-        def _say(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-        try:
-            yield Client(connection=connection, model="m", schema=SCHEMA)
-        finally:
-            connection.close()
-            server.shutdown()
-            thread.join()
+def predictor(
+    answering: Callable[[int], tuple[int, bytes]], metrics: tuple[int, bytes] = (200, b"")
+) -> Iterator[Client]:
+    """A client of a server that answers a row by its size."""
+    with stand_in(SCHEMA, lambda body: answering(body["inputs"][0]["data"][0]), metrics) as client:
+        yield client
 
 
 def test_every_request_is_made_once_and_the_rows_come_in_turn() -> None:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
+from stand_in import sizes, stand_in
 
 from noria.errors import ServingError
-from noria.schema import Column, Schema
 from noria.steps.served import Client
 
-SCHEMA = Schema(
-    columns=(
-        Column(name="id", type="string", role="id"),
-        Column(name="time", type="timestamp", role="time"),
-        Column(name="size", type="float32", role="feature"),
-        Column(name="label", type="int64", role="label"),
-    )
-)
+SCHEMA = sizes("float32")
 ROWS = {"size": np.array([1.0, 2.0], np.float32)}
 SHARES = {"name": "probabilities", "datatype": "FP32", "shape": [2, 3], "data": [0.5, 0.25, 0.25, 0.0, 0.0, 1.0]}
 LABEL = {"name": "label", "datatype": "INT64", "shape": [2], "data": [0, 2]}
@@ -34,30 +24,8 @@ GOOD: dict[str, Any] = {"id": "x", "model_name": "m", "outputs": [SHARES, LABEL]
 @contextmanager
 def predictor(status: int, body: bytes) -> Iterator[Client]:
     """A client of a server that always says the same."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-        try:
-            yield Client(connection=connection, model="m", schema=SCHEMA)
-        finally:
-            connection.close()
-            server.shutdown()
-            thread.join()
+    with stand_in(SCHEMA, lambda _: (status, body)) as client:
+        yield client
 
 
 def answer(**changes: Any) -> bytes:

@@ -11,6 +11,7 @@ from ledgers import A, B, C, Place, overtaken, promote
 from noria.errors import BundleError, LedgerError, StoreError
 from noria.ml.signature import make_key
 from noria.stores.opening import open_store
+from noria.stores.standing import taken_back
 
 
 def test_an_old_promotion_is_not_repeated_after_a_rollback(place: Place) -> None:
@@ -31,7 +32,7 @@ def test_a_rollback_goes_down_the_line_of_champions(place: Place) -> None:
         promote(ledger, bundle)
     assert ledger.rollback(to=None, reason="r", actor="a").bundle == B
     assert ledger.rollback(to=None, reason="r", actor="a").bundle == A
-    with pytest.raises(LedgerError, match="no champion before"):
+    with pytest.raises(LedgerError, match="no champion below the present one: name one with --to, "):
         ledger.rollback(to=None, reason="r", actor="a")
     assert ledger.rollback(to=C, reason="r", actor="a").champion == A
     assert ledger.rollback(to=None, reason="r", actor="a").bundle == A
@@ -39,9 +40,30 @@ def test_a_rollback_goes_down_the_line_of_champions(place: Place) -> None:
     assert ledger.verify() == ()
 
 
+def test_a_rollback_speaks_against_those_above_and_not_against_one_that_an_undone_rollback_had_brought_back(
+    place: Place,
+) -> None:
+    place.publish("A", "B", "C")
+    ledger = place.open()
+    for bundle in (A, B, C):
+        promote(ledger, bundle)
+
+    def against() -> list[str]:
+        return [bundle for bundle in (A, B, C) if taken_back(ledger.entries(), bundle) is not None]
+
+    assert against() == []
+    word = ledger.rollback(to=A, reason="r", actor="a")
+    assert against() == [B, C]
+    assert taken_back(ledger.entries(), B) == word
+    ledger.rollback(to=C, reason="back", actor="a")
+    assert against() == [B]
+    ledger.rollback(to=None, reason="again", actor="a")
+    assert against() == [B, C]
+
+
 def test_a_rollback_to_what_never_served_or_serves_is_refused(place: Place) -> None:
     ledger = place.open()
-    with pytest.raises(LedgerError, match="no champion before"):
+    with pytest.raises(LedgerError, match="no champion below the present one: expected one"):
         ledger.rollback(to=None, reason="r", actor="a")
     promote(ledger, A)
     with pytest.raises(LedgerError, match="never was champion"):

@@ -10,6 +10,8 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
+from rich.text import Text
+
 from noria.cli.output import console, make_table, print_json
 from noria.cli.project import enter_project
 from noria.errors import NoriaError
@@ -17,7 +19,7 @@ from noria.steps.workspace import Workspace
 from noria.task import load_task, task_names
 
 NEEDED_BYTES = 2 * 2**30
-LIBRARIES = ("kfp", "numpy", "onnx", "onnxruntime", "pyarrow", "torch", "torchvision", "uvicorn")
+LIBRARIES = ("grpcio", "httptools", "kfp", "numpy", "onnx", "onnxruntime", "pyarrow", "torch", "torchvision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ def examine(*, as_json: bool) -> int:
     else:
         table = make_table("Doctor", ["", "what", "found"])
         for finding in findings:
-            table.add_row("[green]✓[/green]" if finding.well else "[red]✗[/red]", finding.what, finding.found)
+            table.add_row("[green]✓[/green]" if finding.well else "[red]✗[/red]", finding.what, Text(finding.found))
         console().print(table)
     return 0 if all(finding.well for finding in findings) else 1
 

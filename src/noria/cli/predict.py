@@ -20,6 +20,8 @@ def predict_one(task: str, *, image: Path | None, row: int | None, url: str, as_
     """Ask about a file or a row of the champion's dataset, at a running predictor or at one started for it."""
     if (image is None) == (row is None):
         raise UsageError("give one of --image FILE and --row N: what is to be predicted?")
+    if row is not None and row < 0:
+        raise UsageError(f"row {row}: expected a row from 0")
     image = image.resolve() if image else None
     project = enter_project()
     workspace = Workspace.from_environment()

@@ -77,7 +77,8 @@ def show_which(task: str, *, at: str, as_json: bool) -> None:
     else:
         screen = console()
         screen.print(f"[cyan]{entry.bundle}[/cyan]", soft_wrap=True)
-        screen.print(f"answered for {task} at {show_time(moment)}, because of entry {entry.sequence} ({entry.kind}):")
+        word = "answered" if moment <= now() else "answers, if nothing changes,"
+        screen.print(f"{word} for {task} at {show_time(moment)}, because of entry {entry.sequence} ({entry.kind}):")
         screen.print(f"  {show_time(entry.time)}, by {entry.actor}: {entry.reason}", soft_wrap=True)
         if entry.evidence:
             screen.print(f"  evidence {entry.evidence}", soft_wrap=True)

@@ -53,6 +53,6 @@ def _words(line: bytes, task: str, host: str) -> str:
     ready = msgspec.json.decode(line)
     shown = f"[{host}]" if ":" in host else host
     return (
-        f"Serving {task} on http://{shown}:{ready['port']}: the champion {ready['digest'][:12]}, and each one after it "
-        "(Ctrl-C ends it)\n"
+        f"Serving {task} on http://{shown}:{ready['port']}: {ready['digest'][:12]}, and each champion after it\n"
+        "Ctrl-C ends it; the log follows\n"
     )

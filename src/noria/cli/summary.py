@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +74,16 @@ def show_summary(console: Console, told: Told, answer: Answer) -> None:
     console.print(f"  Log      {show_path(str(told.log))}", soft_wrap=True, markup=False)
     console.print("\nNext")
     for command, what in _next(told):
-        console.print(f"  [bold]{command}[/bold]{' ' * max(2, 44 - len(command))}{what}", soft_wrap=True)
+        typed = command.replace("noria", _command(), 1)
+        console.print(f"  [bold]{typed}[/bold]{' ' * max(2, 44 - len(typed))}{what}", soft_wrap=True)
+
+
+def _command() -> str:
+    """What to type for `noria` here: its path, where the shell would not find it."""
+    if shutil.which("noria"):
+        return "noria"
+    own = Path(sys.executable).with_name("noria")
+    return show_path(str(own)) if own.exists() else "noria"
 
 
 def _next(told: Told) -> tuple[tuple[str, str], ...]:

@@ -14,8 +14,8 @@ from noria.steps.exhibit import Exhibit, champion_of, keep_exhibit, read_exhibit
 from noria.steps.judge import Decision
 from noria.steps.report import keep_report
 from noria.steps.workspace import Workspace, digest_of
-from noria.stores.ledger_entry import Entry
 from noria.stores.releases import Ledger
+from noria.stores.standing import taken_back
 
 
 def deploy(
@@ -70,9 +70,9 @@ def _check_fit(ledger: Ledger, bundle: str, verdict: Verdict, basis: str) -> Non
             f"the candidate was compared with {verdict.champion[:12] or 'nobody'}, this run is based on champion "
             f"{compared[:12] or 'nobody'}: evaluate it against that one"
         )
-    if (word := _taken_back(ledger, bundle)) is not None:
+    if (word := taken_back(ledger.entries(), bundle)) is not None:
         raise EvidenceError(
-            f"bundle {bundle[:12]} was champion, and {word.actor} took it back on {word.time:%Y-%m-%d %H:%M} "
+            f"bundle {bundle[:12]} was champion, and a {word.actor} took it back on {word.time:%Y-%m-%d %H:%M} "
             f"({word.reason}): what a person decided no run undoes; `noria rollback --to {bundle[:12]}` does"
         )
 
@@ -86,10 +86,3 @@ def _recorded(ledger: Ledger, bundle: str, plan: str, basis: str) -> Exhibit:
     raise EvidenceError(
         f"the ledger holds no evaluation of this run that bundle {bundle[:12]} passed: judge it, then deploy it"
     )
-
-
-def _taken_back(ledger: Ledger, bundle: str) -> Entry | None:
-    """The rollback that took the bundle down, unless it was made champion again since; None if there was none."""
-    words = [entry for entry in ledger.entries() if entry.changes_champion and bundle in (entry.bundle, entry.champion)]
-    last = words[-1] if words else None
-    return last if last is not None and last.kind == "rolled-back" and last.champion == bundle else None

@@ -91,7 +91,9 @@ def judge(
     # An earlier try of this run may have been recorded, with latencies of its own: what the ledger names counts.
     recorded = read_exhibit(ledger, entry.evidence)
     verdict = ask_gates(recorded.evidence, recorded.limits, usual=recorded.usual)
-    key, page = keep_report(workspace, entry.evidence, recorded.evidence, verdict, code=code, promoted=False)
+    # A run that is repeated after a promotion must not take that back from the page.
+    promoted = any(each.kind == "promoted" and each.evidence == entry.evidence for each in ledger.entries())
+    key, page = keep_report(workspace, entry.evidence, recorded.evidence, verdict, code=code, promoted=promoted)
     decision = Decision(
         evidence=recorded.evidence,
         limits=recorded.limits,

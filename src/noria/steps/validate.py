@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,13 +49,16 @@ class Validated:
         """Raise ValidationError that names each broken rule, and the report."""
         broken = self.findings.violations
         if broken:
-            rules = "; ".join(
-                f"{found.rule} {found.column}: {found.found}, expected {found.expected}" for found in broken[:5]
-            )
             more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
             raise ValidationError(
-                f"the data break {len(broken)} rules ({rules}{more}): the rows are in {self.place}; mend the source"
+                f"the data break {len(broken)} rules ({'; '.join(map(_tell, broken[:5]))}{more}): the rows are in "
+                f"{self.place}; mend the source, or change what the data are held to (rules.* of `noria plan`)"
             )
+
+
+def _tell(found: Finding) -> str:
+    where = f"{found.rule} {found.column}".rstrip()
+    return f"{where}: {found.found}, expected {found.expected}"
 
 
 def validate(
@@ -108,10 +112,14 @@ def validate(
 
 
 def _keep(workspace: Workspace, report: DataReport, page: str) -> str:
-    """Keep the report as HTML and as JSON; returns where the page lies."""
-    key = report_key(report.dataset, "validation.html")
-    workspace.store.put(key, page.encode())
+    """Keep the report with the dataset, and a page that stays: under the key of its findings. Returns where that is.
+
+    The same data may be held to other rules another day, which must not change what an earlier decision points to.
+    """
     encoded = msgspec.json.encode(report, order="deterministic")
+    key = report_key(hashlib.sha256(encoded).hexdigest(), "validation.html")
+    workspace.store.put(key, page.encode())
+    workspace.store.put(report_key(report.dataset, "validation.html"), page.encode())
     workspace.store.put(report_key(report.dataset, "validation.json"), encoded)
     return workspace.store.uri(key)
 

@@ -250,7 +250,9 @@ class Ledger:
         standing = chain.standing
         target = standing.previous if to is None else to
         if not target:
-            raise LedgerError(f"task {self._task} has no champion before the present one: expected one to go back to")
+            former = ", ".join(sorted(digest[:12] for digest in standing.ever - {standing.bundle}))
+            way = f"name one with --to, {former} were champion" if former else "expected one to go back to"
+            raise LedgerError(f"task {self._task} has no champion below the present one: {way}")
         if target not in standing.ever:
             known = ", ".join(sorted(standing.ever)) or "none"
             raise LedgerError(f"bundle {target} never was champion of task {self._task}: expected one of {known}")

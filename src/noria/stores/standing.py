@@ -44,6 +44,10 @@ class Standing:
             return None
         return Champion(bundle=self.last.bundle, since=self.last.time, entry=self.basis)
 
+    def above(self, bundle: str) -> tuple[str, ...]:
+        """The champions above a former one in the line; none for a bundle that was taken off it."""
+        return self.line[self.line.index(bundle) + 1 :] if bundle in self.line else ()
+
     def after(self, entry: Entry) -> Standing:
         """The standing once the entry is there."""
         if not entry.changes_champion:
@@ -61,6 +65,22 @@ def standing_after(entries: Iterable[Entry]) -> Standing:
     for entry in entries:
         standing = standing.after(entry)
     return standing
+
+
+def taken_back(entries: Iterable[Entry], bundle: str) -> Entry | None:
+    """The rollback that took the bundle down, unless it was made champion again since; None if there was none.
+
+    A rollback says something against those above the champion that it goes back to. One that undoes another, and brings
+    back what that took down, says nothing against the champion that it replaces.
+    """
+    word, standing = None, Standing()
+    for entry in entries:
+        if entry.kind == "rolled-back" and bundle in standing.above(entry.bundle):
+            word = entry
+        elif entry.changes_champion and entry.bundle == bundle:
+            word = None
+        standing = standing.after(entry)
+    return word
 
 
 def check_order(key: str, entry: Entry, before: Entry | None, standing: Standing) -> tuple[Problem, ...]:
