@@ -25,7 +25,7 @@ class Limits:
     head_seconds: float = 10.0  # until a request's headers are there, and between two parts of its body
     body_seconds: float = 60.0  # until the whole body is there
     request_seconds: float = 10.0  # until the answer
-    wait_seconds: float = 1.0  # for a turn with the model: who would wait longer is turned away at once
+    wait_seconds: float = 5.0  # for a turn with the model: who would wait longer is turned away at once
     request_rows: int = 1024
     batch_rows: int = 256
     waiting_requests: int = 512

@@ -75,7 +75,7 @@ def show_summary(console: Console, told: Told, answer: Answer) -> None:
     console.print("\nNext")
     for command, what in _next(told):
         typed = command.replace("noria", _command(), 1)
-        console.print(f"  [bold]{typed}[/bold]{' ' * max(2, 44 - len(typed))}{what}", soft_wrap=True)
+        console.print(f"  [bold]{typed}[/bold]{' ' * max(2, 54 - len(typed))}{what}", soft_wrap=True)
 
 
 def _command() -> str:
