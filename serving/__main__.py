@@ -17,7 +17,6 @@ from serving.logs import set_up_logs
 from serving.options import parse_options
 from serving.server import serve
 
-
 SWITCH_SECONDS = 0.0005
 
 
