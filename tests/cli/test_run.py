@@ -99,14 +99,16 @@ def test_a_run_whose_step_raises_is_told_as_one_object(story: Story) -> None:
     assert (record["outcome"], record["reason"], list(record["steps"])) == ("failed", told["error"], ["ingest"])
 
 
-def test_serve_tells_people_one_line_of_words(story: Story) -> None:
+def test_serve_tells_people_in_words(story: Story) -> None:
     server = story.noria.start("serve", *TASK, "--http-port", "0")
     try:
-        line = server.stdout.readline()
+        line, hint = server.stdout.readline(), server.stdout.readline()
     finally:
         server.send_signal(signal.SIGINT)
         rest, errors = server.communicate(timeout=30)
-    assert re.match(r"Serving wine on http://127\.0\.0\.1:\d{2,5}: the champion [0-9a-f]{12}", line), errors
+    words = r"Serving wine on http://127\.0\.0\.1:\d{2,5}: [0-9a-f]{12}, and each champion after it$"
+    assert re.match(words, line), errors
+    assert hint == "Ctrl-C ends it; the log follows\n"
     assert (server.returncode, rest) == (0, "")
 
 

@@ -148,7 +148,7 @@ def test_a_judgement_that_is_repeated_goes_by_the_evidence_that_the_ledger_names
     assert made.decision.evidence_digest == before[0].evidence
     assert made.decision.evidence.serving.p50_ms == kept["evidence"]["serving"]["p50_ms"]  # type: ignore[union-attr]
     assert workspace.store.get(made.decision.report).decode() == made.page
-    assert "Passed the gates" in made.page
+    assert "Promoted" in made.page  # as it was: a judgement that is repeated takes nothing back
 
 
 def test_a_rollback_is_an_entry_and_the_ledger_stays_whole(story: Story) -> None:
