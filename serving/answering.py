@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 
-from serving.batching import Arrays, Done
+from serving.batching import Arrays
 from serving.binary import parse_json_length
 from serving.call import Call
 from serving.exchange import Response
@@ -17,6 +16,7 @@ from serving.slot import Occupant
 
 ENCODING, JSON_LENGTH = b"content-encoding", b"inference-header-content-length"
 BINARY = b"application/octet-stream"
+Write = Callable[[Occupant, PredictionRequest, Arrays], Response]
 
 
 class Answering:
@@ -32,7 +32,7 @@ class Answering:
         length = call.request.headers.get(JSON_LENGTH)
         json_length = None if length is None else parse_json_length(length, len(body))
         request = occupant.reader.read_v2(body, json_length)
-        self._submit(call, occupant, request, partial(_answer_v2, call, occupant, request))
+        self._submit(call, occupant, request, _write_v2)
 
     def predict(self, call: Call, occupant: Occupant) -> None:
         """Answer a V1 request."""
@@ -40,9 +40,15 @@ class Answering:
         if JSON_LENGTH in call.request.headers:
             raise RequestError("found binary tensors: V1 expects all data in JSON; V2 takes them")
         request = occupant.reader.read_v1(self._body(call))
-        self._submit(call, occupant, request, partial(_answer_v1, call, occupant, request))
+        self._submit(call, occupant, request, _write_v1)
 
-    def _submit(self, call: Call, occupant: Occupant, request: PredictionRequest, done: Done) -> None:
+    def _submit(self, call: Call, occupant: Occupant, request: PredictionRequest, write: Write) -> None:
+        def done(outcome: Arrays | Exception) -> None:
+            if isinstance(outcome, Exception):
+                call.refuse(outcome)
+            else:
+                call.attempt(lambda: call.answer(write(occupant, request, outcome)))
+
         call.request.body = b""  # what is needed of it is in the features by now
         waiting = occupant.batcher.submit(request.features, request.rows, done)
         call.exchange.let_go = waiting.leave
@@ -54,24 +60,16 @@ class Answering:
         return unpack(call.request.body, encoding, self._limits.body_bytes)
 
 
-def _answer_v2(call: Call, occupant: Occupant, request: PredictionRequest, outcome: Arrays | Exception) -> None:
-    if isinstance(outcome, Exception):
-        call.refuse(outcome)
-        return
-    body, json_length = encode_v2(compose(occupant, request, outcome), request.outputs)
+def _write_v2(occupant: Occupant, request: PredictionRequest, outputs: Arrays) -> Response:
+    body, json_length = encode_v2(compose(occupant, request, outputs), request.outputs)
     bundle = (b"noria-bundle", occupant.digest)
     if json_length is None:
-        call.answer(Response(body, 200, (bundle,)))
-    else:
-        call.answer(Response(body, 200, (bundle, (JSON_LENGTH, b"%d" % json_length)), BINARY))
+        return Response(body, 200, (bundle,))
+    return Response(body, 200, (bundle, (JSON_LENGTH, b"%d" % json_length)), BINARY)
 
 
-def _answer_v1(call: Call, occupant: Occupant, request: PredictionRequest, outcome: Arrays | Exception) -> None:
-    if isinstance(outcome, Exception):
-        call.refuse(outcome)
-        return
-    body = encode_v1(compose(occupant, request, outcome))
-    call.answer(Response(body, 200, ((b"noria-bundle", occupant.digest),)))
+def _write_v1(occupant: Occupant, request: PredictionRequest, outputs: Arrays) -> Response:
+    return Response(encode_v1(compose(occupant, request, outputs)), 200, ((b"noria-bundle", occupant.digest),))
 
 
 def compose(occupant: Occupant, request: PredictionRequest, outputs: Mapping[str, object]) -> Answer:

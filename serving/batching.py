@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +16,6 @@ from numpy.typing import NDArray
 
 from noria.errors import ServingError
 from serving.options import Limits
-
-log = logging.getLogger("serving")
 
 Arrays = Mapping[str, NDArray[Any]]
 Done = Callable[[Arrays | Exception], None]
@@ -59,13 +56,6 @@ class Waiting:
     def leave(self) -> None:
         """Wait no more."""
         self.gone = True
-
-    def tell(self, outcome: Arrays | Exception) -> None:
-        """Hand over the outcome; a fault in what is done with it must not reach the other requests of the batch."""
-        try:
-            self.done(outcome)
-        except Exception:
-            log.exception("an outcome could not be handed over")
 
 
 class PaceTable:
@@ -165,7 +155,8 @@ class Batcher:
         return bool(self._running) and monotonic() - self._started > STUCK * self._limits.request_seconds
 
     def submit(self, features: Arrays, rows: int, done: Done) -> Waiting:
-        """Queue rows for a run; `done` is called once, on the event loop, with the outputs or with what went wrong.
+        """Queue rows for a run; `done` is called once, on the event loop, with the outputs or with what went wrong. It
+        must not raise: the rest of its batch would go without an answer.
 
         Whoever no longer wants the outcome sets `gone` on what is returned; then `done` may never be called.
         """
@@ -200,7 +191,7 @@ class Batcher:
             if waiting.gone:
                 continue
             if now - waiting.came > self._limits.request_seconds:
-                waiting.tell(OverloadError("the request waited too long for the model: ask again later", 1))
+                waiting.done(OverloadError("the request waited too long for the model: ask again later", 1))
                 continue
             self._watch.waited(now - waiting.came)
             batch.append(waiting)
@@ -234,7 +225,7 @@ class Batcher:
             return
         self._start(self._take())
         for place, waiting in enumerate(batch):
-            waiting.tell(result if isinstance(result, Exception) else result[place])
+            waiting.done(result if isinstance(result, Exception) else result[place])
 
     def _serve(self) -> None:
         """The worker thread: run batch after batch until told to end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -45,6 +45,16 @@ class Call:
     def answer(self, response: Response) -> None:
         """Send the answer; it is counted unless another one came first."""
         self.exchange.respond(response)
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do what should end in an answer; the outermost door of every call, at once or when its model has answered."""
+        try:
+            action()
+        except ServingError as error:
+            self.refuse(error)
+        except Exception:  # whatever it is, the client is told, and nobody else's answer is lost by it
+            log.exception("fault while answering %s", self.endpoint)
+            self.refuse_for_fault()
 
     def say(self, content: object, status: int = 200) -> None:
         """Answer with JSON."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from noria.errors import ServingError
 from serving.call import Call
 from serving.exchange import Request
 from serving.hub import Hub
 from serving.refusal import RequestError
 from serving.slot import Occupant
-
-log = logging.getLogger("serving")
 
 KNOWN_PATHS, KNOWN_LENGTH = 1024, 256  # how many addresses are remembered with their meaning, and how long ones
 
@@ -65,21 +61,19 @@ class Routes:
 
 
 def dispatch(routes: Routes, hub: Hub, call: Call) -> None:
-    """Let the call be answered, now or later; whatever happens, the client is told and the server lives on."""
-    try:
-        route, named = routes.find(call.request)
-        call.endpoint = route.endpoint
-        if route.ask is not None:
-            call.occupant = hub.find(named["model"], named.get("version"))
-            route.ask(call, call.occupant)
-        elif route.answer is not None:
-            call.named = named
-            route.answer(call)
-    except ServingError as error:
-        call.refuse(error)
-    except Exception:  # the outermost door
-        log.exception("fault while answering %s", call.endpoint)
-        call.refuse_for_fault()
+    """Let the call be answered, now or later; never raises."""
+    call.attempt(lambda: _hand_on(routes, hub, call))
+
+
+def _hand_on(routes: Routes, hub: Hub, call: Call) -> None:
+    route, named = routes.find(call.request)
+    call.endpoint = route.endpoint
+    if route.ask is not None:
+        call.occupant = hub.find(named["model"], named.get("version"))
+        route.ask(call, call.occupant)
+    elif route.answer is not None:
+        call.named = named
+        route.answer(call)
 
 
 def get(

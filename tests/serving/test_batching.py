@@ -213,19 +213,6 @@ def test_a_large_batch_is_not_taken_for_many_small_ones():
     assert table.seconds_for(4096) == pytest.approx(0.120)
 
 
-def test_a_fault_in_what_is_done_with_one_answer_takes_no_other_along():
-    async def test(batcher: Batcher, model: Doubler) -> None:
-        first = await start_first(batcher, model, 1)
-        batcher.submit(features(2), 1, lambda _: 1 / 0)
-        (third,) = await queue(batcher, (3,))
-        model.gate.set()
-        await first
-        assert (await third).tolist() == [[3, 6]]
-        assert (await submit(batcher, 4)).tolist() == [[4, 8]]
-
-    run(test)
-
-
 def test_a_closed_batcher_answers_what_waits_and_lets_its_thread_go():
     async def test(batcher: Batcher, model: Doubler) -> None:
         first = await start_first(batcher, model, 1)

@@ -319,15 +319,13 @@ def test_clients_that_vanish_at_any_moment_harm_nobody(one: Predictor, slow_bund
 
 
 def test_connections_whose_clients_read_nothing_are_ended(hasty: Predictor):
-    clients = [socket.create_connection(("127.0.0.1", hasty.port), timeout=PATIENCE) for _ in range(3)]
-    try:
-        for client in clients:
+    with connect(hasty) as one, connect(hasty) as two:
+        for client in (one, two):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
             client.sendall(request("GET", "/metrics", b"") * 50)
+        assert hasty.metric("noria_connections") == 3, "they are not there in the first place"
         wait_until(lambda: hasty.metric("noria_connections") == 1, "only the one that asks is left")
-    finally:
-        for client in clients:
-            client.close()
+        assert hasty.client.get("/v2/health/live").status_code == 200
 
 
 def test_an_endless_trailer_is_refused_and_one_with_headers_changes_nothing(one: Predictor):

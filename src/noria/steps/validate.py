@@ -112,16 +112,16 @@ def validate(
 
 
 def _keep(workspace: Workspace, report: DataReport, page: str) -> str:
-    """Keep the report with the dataset, and a page that stays: under the key of its findings. Returns where that is.
+    """Keep the report with the dataset, and under a key of its findings, where it stays; returns where that is.
 
     The same data may be held to other rules another day, which must not change what an earlier decision points to.
     """
     encoded = msgspec.json.encode(report, order="deterministic")
-    key = report_key(hashlib.sha256(encoded).hexdigest(), "validation.html")
-    workspace.store.put(key, page.encode())
-    workspace.store.put(report_key(report.dataset, "validation.html"), page.encode())
-    workspace.store.put(report_key(report.dataset, "validation.json"), encoded)
-    return workspace.store.uri(key)
+    own = hashlib.sha256(encoded).hexdigest()
+    for digest in (own, report.dataset):
+        workspace.store.put(report_key(digest, "validation.html"), page.encode())
+        workspace.store.put(report_key(digest, "validation.json"), encoded)
+    return workspace.store.uri(report_key(own, "validation.html"))
 
 
 def _divide(
