@@ -16,7 +16,9 @@ from website import load
 
 import serving.answering
 from serving.app import App
+from serving.connection import Connection
 from serving.exchange import Request, Response
+from serving.front import Front
 from serving.hub import Hub
 from serving.metrics import make_metrics
 from serving.options import Limits
@@ -69,3 +71,34 @@ def test_a_fault_in_writing_one_answer_is_told_and_takes_no_neighbour_along(
     assert [answers[place].status for place in range(6)] == [200, 500, 200] * 2
     assert b"ZeroDivision" not in answers[1].body
     assert "fault while answering v2" in caplog.text
+
+
+class Clogged:
+    """A transport whose client reads nothing: what is written stays, so that closing never comes to its end."""
+
+    def __init__(self) -> None:
+        self.closing = self.aborted = False
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+
+def test_a_connection_that_closing_does_not_end_is_broken_off_at_its_next_deadline() -> None:
+    async def main() -> tuple[bool, bool]:
+        connection, transport = Connection(Front(Limits(), make_metrics(), lambda _: lambda *_: None)), Clogged()
+        connection.connection_made(transport)  # type: ignore[arg-type]
+        connection.expire()
+        closed_only = transport.closing and not transport.aborted
+        connection.expire()
+        return closed_only, transport.aborted
+
+    assert asyncio.run(main()) == (True, True)
