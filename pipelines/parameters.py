@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from noria.ml.training import TrainingParameters
 from noria.ml.validation import ValidationRules
 from noria.steps.groups import read_group, read_values
 from noria.steps.ingest import parse_window
-from noria.task import ChecksNetwork, Task, Value
+from noria.steps.words import ask_back
+from noria.task import ChecksNetwork, Task, Value, Window
 
 FOLDER = Path(__file__).parent / "params"
 GROUPS = ("network", "rules", "limits")  # parameters that are groups of values
@@ -55,13 +57,29 @@ class Parameters:
     plan: str = ""
 
     def __post_init__(self) -> None:
-        parse_window(self.start, self.end)
+        self._check_days(parse_window(self.start, self.end))
         self.recipe()
         read_group("rules", self.rules, ValidationRules)
         read_group("limits", self.limits, Limits)
-        for name in ("validation_days", "holdout_days", "draws", "requests", "load_requests"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"parameter {name} is {getattr(self, name)}: expected at least 1")
+        for name in ("draws", "requests", "load_requests"):
+            self._check_positive(name)
+
+    def _check_positive(self, name: str) -> None:
+        if getattr(self, name) < 1:
+            raise UsageError(f"parameter {name} is {getattr(self, name)}: expected at least 1")
+
+    def _check_days(self, window: Window) -> None:
+        """Refuse days that no data of the window could give: they are cut at midnights, back from its end."""
+        self._check_positive("validation_days")
+        self._check_positive("holdout_days")
+        first, last = (at.astimezone(UTC) for at in (window.start, window.end))
+        days = ((last - timedelta(microseconds=1)).date() - first.date()).days + 1
+        if (asked := self.validation_days + self.holdout_days) >= days:
+            raise UsageError(
+                f"validation takes {self.validation_days} days and the holdout {self.holdout_days}: expected fewer "
+                f"than the {days} days of the window, {self.start} to {self.end}, for {asked} leave none to train on. "
+                "Widen the window or shorten these"
+            )
 
     def recipe(self) -> TrainingParameters:
         """How to train, as the step train reads it; UsageError for a value out of its range."""
@@ -96,7 +114,8 @@ def read_environment(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """Read an environment's parameters; UsageError names the environments there are."""
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        raise UsageError(f"no environment {name!r}: there are {', '.join(environments(folder))} in {folder}")
+        known = environments(folder)
+        raise UsageError(f"no environment {name!r}: there are {', '.join(known)} in {folder}{ask_back(name, known)}")
     try:
         values = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
@@ -147,6 +166,7 @@ def _set(values: dict[str, Any], key: str, text: str) -> None:
     if group not in allowed or (bool(name) != (group in GROUPS)):
         raise UsageError(
             f"no parameter {key!r}: there are {', '.join(allowed)} ({', '.join(f'{name}.<key>' for name in GROUPS)})"
+            f"{_ask_back(group, name, allowed)}"
         )
     if not name and isinstance(values.get(key), str):
         values[key] = text
@@ -159,6 +179,15 @@ def _set(values: dict[str, Any], key: str, text: str) -> None:
         values[group] = {**values.get(group, {}), name: value}
     else:
         values[key] = value
+
+
+def _ask_back(group: str, name: str, allowed: Sequence[str]) -> str:
+    """Ask for what was meant, as it has to be written: a group with one of its keys, all else without a key."""
+    for of_group, kind in (("rules", ValidationRules), ("limits", Limits)):
+        if not name and group in {field.name for field in fields(kind)}:
+            return f"; did you mean '{of_group}.{group}'?"
+    question = ask_back(group, [one for one in allowed if (one in GROUPS) == bool(name)])
+    return question.replace("'?", f".{name}'?") if name else question
 
 
 def _typed(values: Mapping[str, Any], environment: str) -> Parameters:

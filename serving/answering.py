@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from serving.batching import Arrays
 from serving.binary import parse_json_length
@@ -10,7 +10,7 @@ from serving.call import Call
 from serving.exchange import Response
 from serving.options import Limits
 from serving.packing import unpack
-from serving.protocol import Answer, PredictionRequest, encode_v1, encode_v2
+from serving.protocol import Answer, PredictionRequest, RequestedOutput, encode_v1, encode_v2
 from serving.refusal import RequestError
 from serving.slot import Occupant
 
@@ -27,7 +27,7 @@ class Answering:
 
     def infer(self, call: Call, occupant: Occupant) -> None:
         """Answer a V2 request, in JSON or with binary tensors."""
-        occupant.batcher.admit()
+        occupant.admit()
         body = self._body(call)
         length = call.request.headers.get(JSON_LENGTH)
         json_length = None if length is None else parse_json_length(length, len(body))
@@ -36,21 +36,21 @@ class Answering:
 
     def predict(self, call: Call, occupant: Occupant) -> None:
         """Answer a V1 request."""
-        occupant.batcher.admit()
+        occupant.admit()
         if JSON_LENGTH in call.request.headers:
             raise RequestError("found binary tensors: V1 expects all data in JSON; V2 takes them")
         request = occupant.reader.read_v1(self._body(call))
         self._submit(call, occupant, request, _write_v1)
 
     def _submit(self, call: Call, occupant: Occupant, request: PredictionRequest, write: Write) -> None:
-        def done(outcome: Arrays | Exception) -> None:
+        def done(outcome: Arrays | Exception, by: Occupant | None = None) -> None:
             if isinstance(outcome, Exception):
                 call.refuse(outcome)
             else:
-                call.attempt(lambda: call.answer(write(occupant, request, outcome)))
+                call.attempt(lambda: call.answer(write(by or occupant, request, outcome)))
 
         call.request.body = b""  # what is needed of it is in the features by now
-        waiting = occupant.batcher.submit(request.features, request.rows, done)
+        waiting = occupant.submit(request, done)
         call.exchange.let_go = waiting.leave
 
     def _body(self, call: Call) -> bytes:
@@ -61,15 +61,29 @@ class Answering:
 
 
 def _write_v2(occupant: Occupant, request: PredictionRequest, outputs: Arrays) -> Response:
-    body, json_length = encode_v2(compose(occupant, request, outputs), request.outputs)
-    bundle = (b"noria-bundle", occupant.digest)
+    body, json_length = encode_v2(compose(occupant, request, outputs), choose(occupant, request))
+    headers = _name(occupant)
     if json_length is None:
-        return Response(body, 200, (bundle,))
-    return Response(body, 200, (bundle, (JSON_LENGTH, b"%d" % json_length)), BINARY)
+        return Response(body, 200, headers)
+    return Response(body, 200, (*headers, (JSON_LENGTH, b"%d" % json_length)), BINARY)
 
 
 def _write_v1(occupant: Occupant, request: PredictionRequest, outputs: Arrays) -> Response:
-    return Response(encode_v1(compose(occupant, request, outputs)), 200, ((b"noria-bundle", occupant.digest),))
+    return Response(encode_v1(compose(occupant, request, outputs)), 200, _name(occupant))
+
+
+def _name(occupant: Occupant) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that say who answers."""
+    bundle = (b"noria-bundle", occupant.digest)
+    return (bundle, (b"noria-fallback", occupant.fallback.encode())) if occupant.fallback else (bundle,)
+
+
+def choose(occupant: Occupant, request: PredictionRequest) -> Sequence[RequestedOutput]:
+    """The outputs that are asked for; of who stands in for the model, those that it has."""
+    if not occupant.fallback:
+        return request.outputs
+    names = {spec.name for spec in occupant.model.outputs}
+    return [output for output in request.outputs if output.name in names]
 
 
 def compose(occupant: Occupant, request: PredictionRequest, outputs: Mapping[str, object]) -> Answer:
@@ -82,4 +96,5 @@ def compose(occupant: Occupant, request: PredictionRequest, outputs: Mapping[str
         bundle=model.digest,
         classes=model.facts.classes,
         outputs=outputs,  # type: ignore[arg-type]
+        fallback=occupant.fallback,
     )

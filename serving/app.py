@@ -75,7 +75,7 @@ class App:
         call.say({"ready": self._is_ready}, 200 if self._is_ready else 503)
 
     def _model_ready(self, call: Call, occupant: Occupant) -> None:
-        is_ready = not self._standing.draining and not occupant.batcher.stuck()
+        is_ready = not self._standing.draining and not occupant.stuck
         call.say({"name": occupant.model.name, "ready": is_ready}, 200 if is_ready else 503)
 
     def _model(self, call: Call, occupant: Occupant) -> None:

@@ -110,6 +110,7 @@ class Batcher:
         self._started = 0.0
         self._closed = False
         self._woken = False
+        self.proven = False  # it has answered a batch
         self._loop = asyncio.get_running_loop()
         self._work: SimpleQueue[Sequence[Waiting] | None] = SimpleQueue()
         threading.Thread(target=self._serve, name="model", daemon=True).start()
@@ -123,6 +124,16 @@ class Batcher:
     def idle(self) -> bool:
         """Say whether nothing runs and nothing waits."""
         return not self._running
+
+    @property
+    def closed(self) -> bool:
+        """Say whether its thread ends: what came before is answered, and nothing more."""
+        return self._closed
+
+    @property
+    def running_seconds(self) -> float:
+        """For how long the present batch runs; 0 while none does."""
+        return monotonic() - self._started if self._running else 0.0
 
     def admit(self) -> None:
         """Raise OverloadError where a request that comes now would not be answered in time; costs next to nothing."""
@@ -138,7 +149,7 @@ class Batcher:
 
     def expected_wait(self) -> float:
         """Seconds until a request that comes now would get its turn, by the pace of the last batches."""
-        running = monotonic() - self._started if self._running else 0.0
+        running = self.running_seconds
         # What has run for longer than its pace foretold is expected to need as much again.
         expected = self._pace.seconds_for(sum(waiting.rows for waiting in self._running))
         batches, rest = divmod(self._queued_rows, self._batch_rows)
@@ -152,7 +163,7 @@ class Batcher:
 
     def stuck(self) -> bool:
         """Say whether a batch runs for so long that its model hangs."""
-        return bool(self._running) and monotonic() - self._started > STUCK * self._limits.request_seconds
+        return self.running_seconds > STUCK * self._limits.request_seconds
 
     def submit(self, features: Arrays, rows: int, done: Done) -> Waiting:
         """Queue rows for a run; `done` is called once, on the event loop, with the outputs or with what went wrong. It
@@ -168,6 +179,13 @@ class Batcher:
             self._woken = True
             self._loop.call_soon(self._wake)
         return waiting
+
+    def give_up(self, fault: Exception) -> None:
+        """Tell this fault to all that run or wait; what still comes of them is dropped."""
+        for waiting in (*self._running, *self._queue):
+            if not waiting.gone:
+                waiting.gone = True
+                waiting.done(fault)
 
     def close(self) -> None:
         """Let go of the thread as soon as nothing waits any more; what waits is answered."""
@@ -224,8 +242,10 @@ class Batcher:
             self._start(self._take())
             return
         self._start(self._take())
+        self.proven = self.proven or not isinstance(result, Exception)
         for place, waiting in enumerate(batch):
-            waiting.done(result if isinstance(result, Exception) else result[place])
+            if not waiting.gone:
+                waiting.done(result if isinstance(result, Exception) else result[place])
 
     def _serve(self) -> None:
         """The worker thread: run batch after batch until told to end."""

@@ -55,6 +55,7 @@ class Follower:
         if fault is not None:
             self._note_outage(fault)
         elif not digest or digest == self._slot.occupant.model.digest:
+            self._slot.vouch()  # a rollback can make the one that stands in champion
             self._settle()
         elif not self._rests(digest):
             await self._replace(digest)

@@ -22,10 +22,11 @@ class Hub:
 
     @property
     def ready(self) -> bool:
-        """Say whether there is a model, and none hangs: one that does needs another process."""
-        return bool(self._slots) and not any(
-            one.batcher.stuck() for slot in self._slots.values() for one in slot.occupants
-        )
+        """Say whether there is a model, and none hangs: one that does needs another process.
+
+        Where others answer in its place, that is what its task has asked for, and nothing would answer otherwise.
+        """
+        return bool(self._slots) and not any(one.stuck for slot in self._slots.values() for one in slot.occupants)
 
     def add(self, slot: Slot) -> None:
         """Let a model answer under its name; one of that name before it leaves."""

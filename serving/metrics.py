@@ -43,7 +43,7 @@ class ModelMetrics:
         self._predictions: NDArray[np.int64] = np.zeros(len(classes), np.int64)
         self._confidences: NDArray[np.int64] = np.zeros(len(CONFIDENCES) + 1, np.int64)
         self._confidence_sum = 0.0
-        self._unread: list[Mapping[str, NDArray[Any]]] = []
+        self._unread: list[tuple[NDArray[Any], NDArray[Any]]] = []
         self._lock = Lock()
 
     def answered(self, protocol: str, status: int, seconds: float) -> None:
@@ -71,7 +71,7 @@ class ModelMetrics:
         self.batch_rows.observe(rows)
         self.run_seconds.observe(seconds)
         with self._lock:
-            self._unread.append(outputs)
+            self._unread.append((outputs["label"], outputs["probabilities"]))  # further outputs may be large
             if len(self._unread) >= UNREAD:
                 self._read()
 
@@ -87,13 +87,23 @@ class ModelMetrics:
         """Count what has run since: numpy takes little longer for many batches at once than for one."""
         if not self._unread:
             return
-        labels = np.concatenate([outputs["label"] for outputs in self._unread])
-        confidence = np.concatenate([outputs["probabilities"].max(axis=1) for outputs in self._unread])
+        labels = np.concatenate([labels for labels, _ in self._unread])
+        confidence = np.concatenate([probabilities.max(axis=1) for _, probabilities in self._unread])
         self._unread.clear()
         self._predictions += np.bincount(labels, minlength=len(self.classes))
         places = CONFIDENCES.searchsorted(confidence)
         self._confidences += np.bincount(places, minlength=len(self._confidences))
         self._confidence_sum += float(confidence.sum())
+
+
+class Unwatched:
+    """Takes no figures, of what answers in a model's place and is none itself."""
+
+    def waited(self, seconds: float) -> None:
+        """See ModelMetrics."""
+
+    def ran(self, outputs: Mapping[str, NDArray[Any]], rows: int, seconds: float) -> None:
+        """See ModelMetrics."""
 
 
 class Metrics(Collector):

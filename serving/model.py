@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from noria.errors import BundleError, NoriaError, ServingError
 from noria.ml.bundle import Bundle, Facts
 from noria.ml.decision import Decider
-from noria.ml.inference import PROBABILITIES, Session, check_fit
+from noria.ml.inference import LABEL, PROBABILITIES, Session, TensorSpec, check_fit, further_outputs
 from noria.schema import Column
-from serving.protocol import OutputSpec
+from serving.protocol import DATATYPE_OF, OutputSpec
 from serving.sweep import Pace, sweep
 from serving.tensors import JSON_TYPES
 
-LABEL = "label"  # the decision, as the index of its class
 VERSION_LENGTH = 12
 
 
@@ -33,6 +32,7 @@ class ServedModel:
     session: Session
     pace: Pace
     load_seconds: float
+    rule: ServedModel | None = None  # the bundle's rule, ready to answer in its place
 
     @cached_property
     def version(self) -> str:
@@ -46,7 +46,12 @@ class ServedModel:
         return (
             OutputSpec(name=PROBABILITIES, datatype="FP32", shape=(classes,)),
             OutputSpec(name=LABEL, datatype="INT64", shape=()),
+            *(_describe(spec) for spec in self._further),
         )
+
+    @cached_property
+    def _further(self) -> tuple[TensorSpec, ...]:
+        return further_outputs(self.session)
 
     @cached_property
     def _decider(self) -> Decider:
@@ -57,8 +62,11 @@ class ServedModel:
         return version in {None, self.version, self.digest}
 
     def predict(self, features: dict[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        """Return probabilities (rows, classes) and label (rows,); ServingError if the model fails or gives no such."""
-        probabilities = self.session.run(features)[PROBABILITIES]
+        """Return probabilities (rows, classes), label (rows,), which is the decision as the index of its class, and
+        what else the graph gives, (rows, *shape); ServingError if the model fails or gives no such.
+        """
+        values = self.session.run(features)
+        probabilities = values.pop(PROBABILITIES)
         rows = len(next(iter(features.values())))
         expected = (rows, len(self.facts.classes))
         # A sum is finite only where all that it adds is.
@@ -67,7 +75,11 @@ class ServedModel:
                 f"bundle {self.version} gave values of shape {probabilities.shape}, "
                 f"{int((~np.isfinite(probabilities)).sum())} of them not finite: expected {expected}, all finite"
             )
-        return {PROBABILITIES: probabilities, LABEL: self._decider.choose(probabilities)}
+        answer = {PROBABILITIES: probabilities, LABEL: self._decider.choose(probabilities)}
+        if values:
+            _check_shapes(values, self._further, rows)
+            answer.update(values)
+        return answer
 
 
 def load_model(bundle: Bundle, name: str, threads: int, batch_rows: int) -> ServedModel:
@@ -98,6 +110,9 @@ def load_model(bundle: Bundle, name: str, threads: int, batch_rows: int) -> Serv
         session=session,
         pace=pace,
         load_seconds=perf_counter() - started,
+        rule=load_model(replace(bundle, model=bundle.rule, rule=None), name, threads, batch_rows)
+        if bundle.rule is not None
+        else None,
     )
 
 
@@ -105,14 +120,30 @@ def _try_out(session: Session, facts: Facts, batch_rows: int) -> Pace:
     """Let the model answer rows that its schema allows; two rows show that their number is free."""
     decider = Decider(facts.costs, len(facts.classes))
     for rows in (1, 2):
-        probabilities = session.run(_sample(facts, rows))[PROBABILITIES]
+        values = session.run(_sample(facts, rows))
+        probabilities = values[PROBABILITIES]
         sums = probabilities.sum(axis=1)
         if probabilities.shape != (rows, len(facts.classes)):
             raise ServingError(f"its probabilities have shape {probabilities.shape} for {rows} rows")
         if not (probabilities.min() >= 0 and abs(sums - 1).max() <= 1e-3):
             raise ServingError(f"its probabilities sum to {sums.tolist()}: expected 1 in each row, and none below 0")
         decider.choose(probabilities)
+        _check_shapes(values, further_outputs(session), rows)
     return sweep(lambda rows: session.run(_sample(facts, rows)), batch_rows)
+
+
+def _describe(spec: TensorSpec) -> OutputSpec:
+    """An output of the graph as clients are told of it; `check_fit` has seen to it that its sides are fixed."""
+    sides = tuple(side for side in spec.shape[1:] if side is not None)
+    return OutputSpec(name=spec.name, datatype=DATATYPE_OF[spec.dtype], shape=sides)
+
+
+def _check_shapes(values: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec], rows: int) -> None:
+    """Refuse outputs that have not one value of their shape for each row: in a batch they would be parted wrongly."""
+    for spec in specs:
+        found, expected = values[spec.name].shape, (rows, *spec.shape[1:])
+        if found != expected:
+            raise ServingError(f"its output {spec.name!r} has shape {found} for {rows} rows: expected {expected}")
 
 
 def _sample(facts: Facts, rows: int) -> dict[str, NDArray[Any]]:

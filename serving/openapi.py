@@ -191,7 +191,11 @@ def _predict(name: str, request: Json, answer: Json) -> Json:
 
 
 def _bundle_header() -> Json:
-    return {"noria-bundle": {"schema": STRING, "required": True, "description": "the bundle that answered"}}
+    fallback = "what answered in the model's place; absent unless something did"
+    return {
+        "noria-bundle": {"schema": STRING, "required": True, "description": "the bundle that answered"},
+        "noria-fallback": {"schema": STRING, "required": False, "description": fallback},
+    }
 
 
 def _refusals(statuses: Sequence[int]) -> Json:

@@ -25,6 +25,7 @@ class Limits:
     head_seconds: float = 10.0  # until a request's headers are there, and between two parts of its body
     body_seconds: float = 60.0  # until the whole body is there
     request_seconds: float = 10.0  # until the answer
+    fallback_seconds: float = 2.5  # that a batch may run until another one answers, if the model's task allows it
     wait_seconds: float = 5.0  # for a turn with the model: who would wait longer is turned away at once
     request_rows: int = 1024
     batch_rows: int = 256
@@ -61,6 +62,13 @@ def parse_options(arguments: Sequence[str]) -> Options:
     given = parser.parse_args(arguments)
     if not (given.bundle or given.follow or given.model or given.admin_port is not None):
         parser.error("found nothing to serve: expected --bundle, --follow, --model or --admin-port")
+    # Half of a request's time may pass in the queue, a quarter with the model, and a quarter with the last good one.
+    fallback_seconds = given.request_seconds / 4 if given.fallback_seconds is None else given.fallback_seconds
+    if given.fallback_seconds is not None and not 0 < fallback_seconds < given.request_seconds:
+        parser.error(
+            f"found --fallback-seconds {fallback_seconds:g}: expected more than 0 and less than --request-seconds "
+            f"{given.request_seconds:g}"
+        )
     return Options(
         bundle=given.bundle,
         follow=given.follow or "",
@@ -89,6 +97,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
             head_seconds=given.head_seconds,
             body_seconds=given.body_seconds,
             request_seconds=given.request_seconds,
+            fallback_seconds=fallback_seconds,
             wait_seconds=given.max_wait_seconds,
             request_rows=given.max_rows,
             batch_rows=given.max_batch_rows,
@@ -153,6 +162,13 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 def _add_times(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("times, in seconds")
     _add_seconds(group, "--request-seconds", Limits.request_seconds, "until a request is answered, or refused with 503")
+    group.add_argument(
+        "--fallback-seconds",
+        type=_seconds,
+        metavar="S",
+        help="that a batch may run until the fallback answers, if the task declares one (default: a quarter of "
+        "--request-seconds)",
+    )
     _add_seconds(
         group,
         "--max-wait-seconds",

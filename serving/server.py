@@ -99,7 +99,11 @@ def _seat_models(hub: Hub, metrics: Metrics, options: Options, settings: Setting
     follower = None
     if options.follow:
         source = LedgerSource(options, settings)
-        slot = Slot(source.load_first(), options.limits, metrics, follows=True)
+        model, stands_in = source.load_first()
+        slot = Slot(model, options.limits, metrics, follows=True, stands_in=stands_in)
+        if stands_in:
+            metrics.stale = True
+            metrics.count_load("refused")
         follower = Follower(slot, source.champion, source.load, metrics)
         hub.add(slot)
     elif options.bundle:
@@ -163,8 +167,10 @@ def _allow_connections(count: int) -> None:
 
 def _announce(hub: Hub, ports: dict[str, int]) -> None:
     """Tell on standard output that the server is ready, for whoever started it."""
-    first = next((slot.occupant.model for slot in hub.slots.values()), None)
-    about = {"model": first.name, "digest": first.digest} if first else {}
+    first = next((slot.occupant for slot in hub.slots.values()), None)
+    about = {"model": first.model.name, "digest": first.model.digest} if first else {}
+    if first and first.fallback:
+        about["fallback"] = first.fallback
     sys.stdout.write(json.dumps({"event": "ready", **ports, **about}) + "\n")
     sys.stdout.flush()
 

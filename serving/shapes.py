@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from noria.ml.inference import DATATYPES
+from noria.ml.inference import DATATYPES, PROBABILITIES
 from noria.schema import Column
 from serving.example import example_row
 from serving.protocol import ID_LENGTH, OutputSpec
@@ -251,8 +251,10 @@ def _number_or_text(column: Column) -> Json:
 
 
 def _output_value(spec: OutputSpec) -> Json:
-    if spec.datatype.startswith("FP"):
+    if spec.name == PROBABILITIES:
         return {"type": "number"}
+    if spec.datatype.startswith("FP"):
+        return {"type": ["number", "null"], "description": "null where it is not finite; in binary it is as it is"}
     return {"type": {"BOOL": "boolean", "BYTES": "string"}.get(spec.datatype, "integer")}
 
 

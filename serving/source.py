@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,11 @@ from noria.ml.signature import TrustedKeys
 from noria.settings import Settings
 from noria.stores.opening import local_folder, open_store
 from noria.stores.releases import Ledger
+from noria.stores.standing import standing_after
 from serving.model import ServedModel, load_model
 from serving.options import Options
+
+log = logging.getLogger("serving")
 
 
 def trusted_keys(options: Options, settings: Settings) -> TrustedKeys:
@@ -65,11 +69,35 @@ class LedgerSource:
             raise
         return load_model(bundle, self._options.name, self._options.threads, self._options.limits.batch_rows)
 
-    def load_first(self) -> ServedModel:
-        """Load the champion; ServingError if there is none yet."""
+    def load_first(self) -> tuple[ServedModel, bool]:
+        """Load the champion, or the one that stands in for it; the second part says whether it does.
+
+        ServingError if there is no champion yet. Where its bundle is bad or gone, the champion before it stands in,
+        if that one's task had declared a fallback: what the present one declares cannot be read. Otherwise BundleError
+        or StoreError, as from `load`.
+        """
         digest = self.champion()
         if digest is None:
             raise ServingError(
                 f"task {self._options.follow!r} has no champion yet: run `noria run --task {self._options.follow}`"
             )
-        return self.load(digest)
+        try:
+            return self.load(digest), False
+        except (BundleError, ObjectMissingError) as error:
+            former = self._load_former(digest)
+            if former is None:
+                raise
+            log.warning("champion %s cannot be served, %s stands in for it: %s", digest, former.version, error)
+            return former, True
+
+    def _load_former(self, champion: str) -> ServedModel | None:
+        """The next former champion below the present one that can be loaded, if it may stand in."""
+        line = standing_after(self._ledger.entries()).line
+        for digest in reversed([each for each in line if each != champion]):
+            try:
+                model = self.load(digest)
+            except (BundleError, ObjectMissingError) as error:
+                log.warning("former champion %s cannot be served either: %s", digest, error)
+            else:
+                return model if model.facts.fallback else None
+        return None

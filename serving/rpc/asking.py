@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from time import monotonic
 
-from serving.answering import compose
-from serving.batching import Arrays, Done, OverloadError, Waiting
+from serving.answering import choose, compose
+from serving.batching import Arrays, OverloadError
 from serving.call import KINDS
 from serving.hub import Hub
 from serving.metrics import Metrics
 from serving.options import Limits
+from serving.protocol import PredictionRequest
 from serving.refusal import RequestError
 from serving.rpc.messages import parse, read_request, write_answer
 from serving.rpc.schema import ModelInferRequest
@@ -23,7 +23,7 @@ from serving.slot import Occupant
 
 PROTOCOL = "grpc"  # in metrics
 
-Outcome = asyncio.Future[Arrays]
+Outcome = asyncio.Future[tuple[Arrays, Occupant]]  # and who gave them
 
 
 class Inference:
@@ -53,9 +53,9 @@ class Inference:
             occupant = counted.occupant = self._hub.find(message.model_name, message.model_version or None)
             self._admit(occupant, seconds)
             request = read_request(occupant.reader, message)
-            outputs = await self._run(partial(occupant.batcher.submit, request.features, request.rows))
+            outputs, by = await self._run(occupant, request)
             is_raw = bool(message.raw_input_contents)
-            answer = write_answer(compose(occupant, request, outputs), request.outputs, is_raw=is_raw)
+            answer = write_answer(compose(by, request, outputs), choose(by, request), is_raw=is_raw)
         except asyncio.CancelledError:
             counted.note(CANCELLED)
             raise
@@ -69,11 +69,10 @@ class Inference:
     def stop_waiting(self) -> None:
         """Tell all that still wait that the server stops."""
         for outcome in self._waiting:
-            _settle(outcome, OverloadError("the server stops: ask again, another one answers", 1))
+            _refuse(outcome, OverloadError("the server stops: ask again, another one answers", 1))
 
     def _admit(self, occupant: Occupant, seconds: float | None) -> None:
-        batcher = occupant.batcher
-        batcher.admit()
+        batcher = occupant.admit()
         if seconds is not None and not batcher.idle and (wait := batcher.expected_wait()) > seconds:
             raise OverloadError(
                 f"{wait:.1f} s of work wait for the model, and the client for {seconds:.1f} s: expected more time, "
@@ -81,19 +80,19 @@ class Inference:
                 max(1, round(wait)),
             )
 
-    async def _run(self, submit: Callable[[Done], Waiting]) -> Arrays:
-        """Let the model run, and wait for it within the limit."""
+    async def _run(self, occupant: Occupant, request: PredictionRequest) -> tuple[Arrays, Occupant]:
+        """Let the model run, and wait for it within the limit; returns its outputs, and who gave them."""
         loop = asyncio.get_running_loop()
         outcome: Outcome = loop.create_future()
         limit = self._limits.request_seconds
         late = OverloadError(f"no answer within {limit:g} s, the limit: ask again later", 1)
-        expiry = loop.call_later(limit, _settle, outcome, late)
+        expiry = loop.call_later(limit, _refuse, outcome, late)
         self._waiting.add(outcome)
-        waiting = submit(partial(_settle, outcome))
+        waiting = occupant.submit(request, partial(_settle, outcome, occupant))
         try:
             return await outcome
         finally:
-            waiting.gone = True
+            waiting.leave()
             expiry.cancel()
             self._waiting.discard(outcome)
 
@@ -119,11 +118,14 @@ class _Count:
             self.occupant.metrics.refused[kind] += 1
 
 
-def _settle(outcome: Outcome, result: Arrays | Exception) -> None:
+def _settle(outcome: Outcome, asked: Occupant, result: Arrays | Exception, by: Occupant | None = None) -> None:
     """Give the outcome; the first one counts, and none where nobody waits any more."""
-    if outcome.done():
-        return
     if isinstance(result, Exception):
-        outcome.set_exception(result)
-    else:
-        outcome.set_result(result)
+        _refuse(outcome, result)
+    elif not outcome.done():
+        outcome.set_result((result, by or asked))
+
+
+def _refuse(outcome: Outcome, fault: Exception) -> None:
+    if not outcome.done():
+        outcome.set_exception(fault)

@@ -8,6 +8,7 @@
     ├── BundleError                 a bundle is torn, altered, unsigned, or does not fit
     ├── TrainingError               training cannot start or ended without a usable model
     ├── EvidenceError               exit code 3: evidence is missing, unusable, or belongs to another digest
+    │   └── TakenBackError          it passed the gates, but a person had taken this very bundle back
     ├── StoreError                  the object store cannot be read or written
     │   ├── ObjectExistsError       an object that is written once is already there
     │   └── ObjectMissingError      an object is not there
@@ -50,6 +51,10 @@ class TrainingError(NoriaError):
 
 class EvidenceError(NoriaError):
     exit_code = 3  # nothing goes up on it: it ends as a gate's refusal does
+
+
+class TakenBackError(EvidenceError):
+    pass
 
 
 class StoreError(NoriaError):

@@ -56,6 +56,8 @@ class Task(Protocol):
     schema: Schema
     classes: tuple[str, ...]  # the label's values, by index
     defaults: Mapping[str, Value]  # the task's own values for pipeline parameters: window, days, training recipe
+    # May an older model, and then the rule, answer where the model is missing, slow or failing? Such answers say so.
+    fallback: bool = False
 
     @property
     def costs(self) -> tuple[tuple[float, ...], ...]:
@@ -135,6 +137,14 @@ class ChecksNetwork(Protocol):
 
     def check_network(self, options: Mapping[str, Value]) -> None:
         """Refuse with UsageError what `build_network` would refuse; torch is not imported for it."""
+
+
+@runtime_checkable
+class WritesGraph(Protocol):
+    """A rule that can be served without its code; a task that declares a fallback needs one."""
+
+    def write_graph(self, schema: Schema) -> bytes:
+        """The rule as an ONNX graph, from the schema's features as they are to float32 "probabilities"."""
 
 
 @runtime_checkable

@@ -1,11 +1,15 @@
 """The command: help, exit codes, and messages that say what to do next."""
 
+import gzip
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from noria import __version__
+from noria.tasks.fashion import DEBIAN_FOLDER as PICTURES
 
 ROOT = Path(__file__).parents[2]
 VERBS = ("run", "plan", "predict", "serve", "status", "releases", "rollback", "which", "datasets", "doctor")
@@ -75,12 +79,95 @@ def test_a_fault_is_one_object_too(tmp_path, words, kind):
     assert (told["kind"], told["exit_code"], found.returncode) == (kind, 1, 1)
 
 
-def test_fetching_says_where_the_source_lies(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    found = noria("datasets", "--fetch", "fashion", "--json", home=tmp_path, NORIA_SOURCE_FASHION=tmp_path / "pictures")
-    assert json.loads(found.stdout) == {"task": "fashion", "source": str(tmp_path / "pictures"), "fetched": False}
-    found = noria("datasets", "--fetch", "fashion", home=tmp_path, NORIA_SOURCE_FASHION=tmp_path / "pictures")
-    assert found.stdout == f"The source of fashion lies in {tmp_path / 'pictures'}\n"
+def fetch(tmp_path, *words, source):
+    return noria("datasets", "--fetch", "fashion", *words, home=tmp_path, NORIA_SOURCE_FASHION=str(source))
+
+
+def test_fetching_says_where_the_source_lies_and_what_it_holds(tmp_path):
+    told = json.loads(fetch(tmp_path, "--json", source=PICTURES).stdout)
+    digest = told.pop("fingerprint")
+    size = sum(path.stat().st_size for path in PICTURES.iterdir())
+    assert told == {"task": "fashion", "source": str(PICTURES), "fetched": False, "files": 4, "bytes": size}
+    found = fetch(tmp_path, source=PICTURES)
+    assert found.stdout == (
+        f"The source of fashion lies in {PICTURES}: 4 files, {size:,} bytes, which fashion can read "
+        f"(fingerprint {digest[:12]})\n"
+    )
+
+
+def swap(folder):
+    folder.mkdir()
+    names = sorted(path.name for path in PICTURES.iterdir())
+    for name, other in zip(names, reversed(names), strict=True):
+        (folder / name).symlink_to(PICTURES / other)
+
+
+def alter(folder):
+    """The real files, but for one bit of the first picture."""
+    folder.mkdir()
+    for path in PICTURES.iterdir():
+        if path.name != "train-images-idx3-ubyte.gz":
+            (folder / path.name).symlink_to(path)
+    pixels = bytearray(gzip.decompress((PICTURES / "train-images-idx3-ubyte.gz").read_bytes()))
+    pixels[20] ^= 1
+    (folder / "train-images-idx3-ubyte").write_bytes(pixels)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "where nothing is: expected the folder of the task's source data"),
+        (lambda folder: folder.mkdir(), "lacks the idx files of train, t10k"),
+        (swap, "images and labels may be swapped"),
+        (alter, "expected c59f468a2f67"),
+        (lambda folder: folder.write_text("pictures"), "lacks the idx files"),
+    ],
+    ids=["nothing", "empty", "swapped", "altered", "a file"],
+)
+def test_a_source_that_the_environment_names_is_looked_into_before_it_is_believed(tmp_path, make, message):
+    folder = tmp_path / "pictures"
+    make(folder)
+    found = fetch(tmp_path, "--json", source=folder)
+    told = json.loads(found.stdout)
+    assert (found.returncode, told["kind"]) == (1, "SourceError"), found.stderr
+    assert told["error"].startswith(f"NORIA_SOURCE_FASHION leads to {folder}, ")
+    assert message in told["error"]
+
+
+def test_the_version_is_told_in_one_line(tmp_path):
+    found = noria("--version", home=tmp_path, folder=tmp_path)
+    assert (found.returncode, found.stdout, found.stderr) == (0, f"noria {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "question"),
+    [
+        (("statsu",), "Did you mean 'status'?"),
+        (("--verson",), "Possible options: --version"),
+        (("run", "--tsk", "fashion"), "Possible options: --task"),
+        (("run", "--task", "fashon"), "; did you mean 'fashion'?"),
+        (("datasets", "--fetch", "fashon"), "; did you mean 'fashion'?"),
+        (("serve", "--task", "fashon"), "; did you mean 'fashion'?"),
+        (("releases", "--task", "fashon"), "; did you mean 'fashion'?"),
+        (("plan", "--env", "prd"), "; did you mean 'prod'?"),
+        (("plan", "--param", "sed=2"), "; did you mean 'seed'?"),
+        (("plan", "--param", "holdout-days=2"), "; did you mean 'holdout_days'?"),
+        (("plan", "--param", "limits.ecee=2"), "; did you mean 'ece'?"),
+        (("plan", "--param", "limit.ece=2"), "; did you mean 'limits.ece'?"),
+        (("plan", "--param", "min_rows=2"), "; did you mean 'rules.min_rows'?"),
+    ],
+)
+def test_a_word_that_is_nearly_right_is_asked_back(tmp_path, words, question):
+    found = noria(*words, home=tmp_path)
+    assert found.returncode == 2
+    assert question in found.stderr
+
+
+def test_a_plan_for_more_days_than_its_window_has_is_refused(tmp_path):
+    found = noria("plan", "--param", "holdout_days=64", home=tmp_path)
+    assert found.returncode == 2
+    assert "expected fewer than the 70 days of the window, 2017-09-01 to 2017-11-10" in found.stderr
+    assert noria("plan", "--param", "holdout_days=63", home=tmp_path).returncode == 0
 
 
 def test_a_setting_that_nobody_knows_is_named(tmp_path):

@@ -1,10 +1,13 @@
 """Display: a run is drawn on a terminal, and told in plain lines elsewhere."""
 
+import contextlib
 import io
 
+import pytest
 from rich.console import Console
 
 from noria.cli.display import Display
+from noria.errors import NoriaError
 
 
 def console(*, terminal):
@@ -38,6 +41,25 @@ def test_a_terminal_shows_every_step_with_its_state():
     last = screen.file.getvalue()
     for word in ("ingest", "cached", "train", "61.0 s", "deploy", "a gate said no", "✓"):
         assert word in last
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "mark"),
+    [(KeyboardInterrupt, "stopped at epoch 2/12", "■"), (NoriaError, "failed at epoch 2/12", "✗")],
+)
+def test_a_step_that_was_broken_off_says_so_and_turns_no_more(error, said, mark):
+    for terminal in (True, False):
+        screen = console(terminal=terminal)
+        display = Display(screen, ["ingest", "train"])
+        with contextlib.suppress(error), display:
+            display.end("ingest", "done", 1.0)
+            display.start("train")
+            display.progress("train", "epoch 2/12", 0.5)
+            raise error
+        assert {name: line.state for name, line in display.lines.items()} == {"ingest": "done", "train": said[:-14]}
+        shown = screen.file.getvalue()
+        assert said in shown.splitlines()[-1] + shown.splitlines()[-2]
+        assert (mark in shown) is terminal
 
 
 def test_no_line_is_wider_than_the_terminal():

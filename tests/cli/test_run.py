@@ -121,3 +121,6 @@ def test_serve_that_cannot_start_says_so_as_one_object(story: Story) -> None:
         server.terminate()
         server.communicate(timeout=30)
     assert (done.code, done.told["kind"]) == (1, "ServingError")
+    assert f"cannot listen on 127.0.0.1:{port} ([Errno 98] Address already in use): " in done.told["error"]
+    assert "choose another --http-port, 0 takes any free one" in done.told["error"]
+    assert f"serving: cannot listen on 127.0.0.1:{port}" in done.err, "what the predictor writes is passed on"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from noria.errors import BundleError
-from noria.ml.bundle import FILES, Bundle, Calibration, Facts, open_bundle, write_bundle
+from noria.ml.bundle import FILES, RULE_FILE, Bundle, Calibration, Facts, open_bundle, write_bundle
 from noria.ml.manifest import digest_of, encode_manifest
 from noria.ml.signature import Signer, TrustedKeys, make_key
 from noria.schema import Column, Schema
@@ -267,3 +267,76 @@ def test_a_signature_over_more_than_the_bundle_is_refused(folder: Path, trusted:
     (folder / "extra").unlink()
     with pytest.raises(BundleError, match="extra"):
         open_bundle(folder, trusted=trusted)
+
+
+RULE = b"rule" * 50
+
+
+@pytest.fixture
+def ruled(tmp_path: Path, signer: Signer) -> Path:
+    """A bundle with a rule beside the model."""
+    folder = tmp_path / "ruled" / "one"
+    write_bundle(folder, model=MODEL, facts=replace(FACTS, fallback=True), profile=PROFILE, signer=signer, rule=RULE)
+    return folder
+
+
+def test_a_rule_is_a_part_of_the_bundle_and_of_its_digest(ruled: Path, trusted: TrustedKeys, signer: Signer) -> None:
+    bundle = open_bundle(ruled, trusted=trusted)
+    assert (bundle.rule, bundle.facts.fallback, bundle.model) == (RULE, True, MODEL)
+    assert {path.name for path in ruled.iterdir()} == FILES | {RULE_FILE}
+    assert bundle.digest == digest_of((ruled / "manifest.json").read_bytes())
+    other = ruled.parent / "other"
+    write_bundle(other, model=MODEL, facts=bundle.facts, profile=PROFILE, signer=signer, rule=RULE + b"!")
+    assert open_bundle(other, trusted=trusted).digest != bundle.digest
+
+
+def test_every_flipped_byte_of_a_rule_is_refused(ruled: Path, trusted: TrustedKeys) -> None:
+    path = ruled / RULE_FILE
+    for place in range(len(RULE)):
+        overwrite(path, place, RULE[place] ^ (1 << place % 8))
+        with pytest.raises(BundleError, match=r"rule\.onnx was altered"):
+            open_bundle(ruled, trusted=trusted)
+        overwrite(path, place, RULE[place])
+    open_bundle(ruled, trusted=trusted)
+
+
+def test_a_rule_that_is_taken_away_or_added_is_refused(ruled: Path, folder: Path, trusted: TrustedKeys) -> None:
+    shutil.copy(ruled / RULE_FILE, folder / RULE_FILE)
+    with pytest.raises(BundleError, match=r"rule\.onnx was altered"):
+        open_bundle(folder, trusted=trusted)
+    (ruled / RULE_FILE).unlink()
+    with pytest.raises(BundleError, match=r"is over \[.*rule\.onnx"):
+        open_bundle(ruled, trusted=trusted)
+
+
+def test_a_rule_without_a_declared_fallback_and_a_fallback_without_a_rule_are_refused(
+    tmp_path: Path, signer: Signer
+) -> None:
+    for facts, rule, found in ((FACTS, RULE, "has a rule"), (replace(FACTS, fallback=True), None, "has no rule")):
+        with pytest.raises(BundleError, match=found):
+            write_bundle(tmp_path / "x", model=MODEL, facts=facts, profile=PROFILE, signer=signer, rule=rule)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_signed_bundle_whose_facts_say_nothing_of_its_rule_is_refused(
+    ruled: Path, trusted: TrustedKeys, signer: Signer
+) -> None:
+    (ruled / "signature.json").unlink()
+    text = (ruled / "bundle.json").read_bytes().replace(b'"fallback":true', b'"fallback":false')
+    (ruled / "bundle.json").write_bytes(text)
+    names = ("model.onnx", "bundle.json", "profile.json", RULE_FILE)
+    (ruled / "manifest.json").write_bytes(encode_manifest({name: (ruled / name).read_bytes() for name in names}))
+    signer.sign_folder(ruled)
+    with pytest.raises(BundleError, match="has a rule, and its facts say fallback: False"):
+        open_bundle(ruled, trusted=trusted)
+
+
+def test_a_bundle_from_before_there_were_fallbacks_is_read(folder: Path, trusted: TrustedKeys, signer: Signer) -> None:
+    (folder / "signature.json").unlink()
+    text = (folder / "bundle.json").read_bytes().replace(b',"fallback":false', b"")
+    assert b"fallback" not in text
+    (folder / "bundle.json").write_bytes(text)
+    names = ("model.onnx", "bundle.json", "profile.json")
+    (folder / "manifest.json").write_bytes(encode_manifest({name: (folder / name).read_bytes() for name in names}))
+    signer.sign_folder(folder)
+    assert open_bundle(folder, trusted=trusted).facts == FACTS

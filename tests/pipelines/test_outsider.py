@@ -171,8 +171,22 @@ def test_after_a_rollback_the_same_plan_finds_its_model_in_office(story: Story) 
 def test_what_a_person_rolled_back_no_run_brings_back(story: Story) -> None:
     again = story.noria.run("--param", "seed=2")
     assert again.code == 3, again.err
-    assert "a test of it" in again.err
-    assert "what a person decided no run undoes" in again.err
+    told = again.told
+    assert (told["outcome"], told["verdict"]["champion"]) == ("refused", story.first.told["bundle"])
+    assert "what a person decided no run undoes" in told["reason"]
+    assert "(a test of it)" in told["reason"]
+    assert re.search(r"^deploy: refused \(bundle .* took it back on ", again.err, re.MULTILINE), again.err
+    page = Path(told["report"]).read_text()
+    assert "Refused" in page
+    assert "and was refused all the same: bundle " in page
+    assert "(a test of it)" in page
+    (last, *_) = story.noria("status", "--task", "wine", "--json").told["runs"]
+    assert (last["outcome"], last["reason"], last["bundle"]) == ("refused", told["reason"], told["bundle"])
+    shown = story.noria("run", "--task", "wine", "--param", "threads=1", "--param", "seed=2")
+    assert shown.code == 3, shown.err
+    assert re.search(r"Verdict  refused, because bundle .* was champion, and a person took it back", shown.out), (
+        shown.out
+    )
     assert story.noria("which", "--task", "wine", "--json").told["entry"]["bundle"] == story.first.told["bundle"]
 
 

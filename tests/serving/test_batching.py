@@ -225,3 +225,32 @@ def test_a_closed_batcher_answers_what_waits_and_lets_its_thread_go():
         assert not thread.is_alive()
 
     run(test)
+
+
+def test_a_batcher_that_gives_up_tells_all_that_run_or_wait_once_and_goes_on_with_what_comes_next():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        told: list[object] = []
+        for value in (1, 2, 3):
+            batcher.submit(features(value), 1, told.append)
+            await asyncio.to_thread(model.started.wait, PATIENCE)
+        fault = ServingError("too late")
+        batcher.give_up(fault)
+        assert told == [fault] * 3
+        assert (batcher.running_seconds > 0, batcher.proven) == (True, False)
+        model.gate.set()
+        assert (await submit(batcher, 4)).tolist() == [[4, 8]]
+        assert batcher.proven
+        assert len(told) == 3
+
+    assert run(test).batches == [[1], [4]]
+
+
+def test_a_batcher_that_only_failed_is_not_proven():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        model.gate.set()
+        with pytest.raises(ServingError, match="unlucky"):
+            await submit(batcher, 13)
+        assert not batcher.proven
+        assert batcher.running_seconds == 0
+
+    run(test)

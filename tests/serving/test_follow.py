@@ -6,19 +6,18 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from predictor import PATIENCE, Predictor, predictor, start, wait_until
 from questions import outputs, rows_of_many, v2
+from shop import Shop, serving_digest
 from tiny_models import ONE, facts_of, make_model
 
-from noria.ml.bundle import Facts, open_bundle, write_bundle
+from noria.ml.bundle import open_bundle
 from noria.ml.inference import Session, predict
-from noria.ml.signature import Signer, TrustedKeys, make_key
-from noria.stores.objects import ObjectStore
+from noria.ml.signature import make_key
 from noria.stores.opening import open_store
 from noria.stores.releases import Ledger
 
@@ -27,57 +26,9 @@ INFER = "/v2/models/wardrobe/infer"
 FOLLOW = ["--follow", "wardrobe", "--poll-seconds", "0.05"]
 
 
-class Shop:
-    """A home with an object store, in which champions are made."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.signer = make_key(home / "keys")
-        self.store: ObjectStore = open_store(str(home / "objects"))
-        self.trusted = TrustedKeys(home / "keys" / "trusted")
-        self.ledger = Ledger(
-            self.store,
-            "wardrobe",
-            signer=self.signer,
-            trusted=self.trusted,
-            anchors=home / "anchors",
-            clock=lambda: datetime.now(UTC),
-        )
-
-    def publish(self, seed: int, *, facts: Facts | None = None, signer: Signer | None = None, **model: Any) -> str:
-        folder = self.home / "new"
-        digest = write_bundle(
-            folder,
-            model=make_model(ONE, seed=seed, **model),
-            facts=facts or facts_of(ONE),
-            profile=b"{}",
-            signer=signer or self.signer,
-        )
-        self.store.put_folder(f"bundles/{digest}", folder)
-        shutil.rmtree(folder)
-        return digest
-
-    def promote(self, digest: str) -> str:
-        evidence = self.ledger.put_evidence(b"{}")
-        self.ledger.promote(
-            bundle=digest,
-            plan=f"{len(self.ledger.entries()):064d}",
-            basis=self.ledger.basis(),
-            evidence=evidence,
-            reason="a test",
-            actor="test",
-            code="test",
-        )
-        return digest
-
-
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
-
-
-def serving_digest(running: Predictor) -> str:
-    return str(running.client.get("/v2/models/wardrobe").json()["parameters"]["bundle"])
 
 
 def expected(seed: int) -> np.ndarray:

@@ -131,9 +131,10 @@ def spoil(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     [
         (lambda _: None, 0, 3),
         (lambda answer: replace(answer, bundle="e" * 64), 0, 3),
+        (lambda answer: replace(answer, fallback="rule"), 0, 3),
         (lambda answer: replace(answer, labels=(answer.labels + 1) % 3), 3, 0),
     ],
-    ids=["no answer", "another bundle", "another decision"],
+    ids=["no answer", "another bundle", "the bundle's rule", "another decision"],
 )
 def test_what_goes_wrong_under_load_stands_in_the_evidence(
     candidate: Candidate, monkeypatch: pytest.MonkeyPatch, change: Any, wrong: int, errors: int

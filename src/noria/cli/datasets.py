@@ -6,13 +6,15 @@ import sys
 
 import msgspec
 
+from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_path
 from noria.cli.project import open_workspace
+from noria.cli.sources import examine_source
 from noria.errors import ObjectMissingError, UsageError
 from noria.ml.dataset import DatasetFacts
 from noria.steps.validate import DataReport
 from noria.steps.workspace import Workspace, report_key
-from noria.task import FetchesSource, load_task
+from noria.task import FetchesSource
 
 
 def list_datasets(*, as_json: bool) -> None:
@@ -79,8 +81,8 @@ def _value(value: float | str | None) -> str:
 
 
 def fetch_source(name: str, *, as_json: bool) -> None:
-    """Bring a task's source here, unless it is here already, and say where it lies."""
-    task = load_task(name)
+    """Bring a task's source here, unless it is here already, look into it, and say where it lies and what it holds."""
+    task = find_task(name)
     workspace = open_workspace()
     place, fetched = workspace.source_of(task), False
     if place is None and isinstance(task, FetchesSource):
@@ -88,10 +90,16 @@ def fetch_source(name: str, *, as_json: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         console(sys.stderr if as_json else sys.stdout).print(f"Fetching the source of {name}")
         place, fetched = task.fetch_source(folder), True
+    found = examine_source(workspace, task, place) if place else None
     if as_json:
-        print_json({"task": name, "source": str(place) if place else None, "fetched": fetched})
-    elif place:
-        console().print(f"The source of {name} lies in {show_path(str(place))}", soft_wrap=True)
+        facts = {"files": found.files, "bytes": found.bytes, "fingerprint": found.fingerprint} if found else {}
+        print_json({"task": name, "source": str(place) if place else None, "fetched": fetched, **facts})
+    elif found:
+        console().print(
+            f"The source of {name} lies in {show_path(str(found.place))}: {found.files:,} files, {found.bytes:,} "
+            f"bytes, which {name} can read (fingerprint {found.fingerprint[:12]})",
+            soft_wrap=True,
+        )
     else:
         console().print(f"{name} needs no source: the task makes its data, or knows where they are")
 

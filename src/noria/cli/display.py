@@ -20,7 +20,7 @@ class Line:
     """What is known of one step by now."""
 
     name: str
-    state: str = "waiting"  # waiting | running | done | cached | failed | skipped
+    state: str = "waiting"  # waiting | running | done | cached | refused | failed | stopped | skipped
     text: str = ""
     done: float | None = None
     start: float = 0.0
@@ -32,7 +32,9 @@ MARKS = {
     "waiting": Text("·", "dim"),
     "done": Text("✓", "green"),
     "cached": Text("=", "green"),
+    "refused": Text("✗", "red"),
     "failed": Text("✗", "red"),
+    "stopped": Text("■", "yellow"),
     "skipped": Text("-", "yellow"),
 }
 
@@ -56,8 +58,15 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for line in [line for line in self.lines.values() if line.state == "running"]:
+            self._break_off(line, "stopped" if kind and issubclass(kind, KeyboardInterrupt) else "failed")
         if self._live:
             self._live.stop()
+
+    def _break_off(self, line: Line, state: str) -> None:
+        """End a step that did not say itself how it ended: no line keeps turning when nobody turns it any more."""
+        text = f"{state} at {line.text}" if line.text else state
+        self.end(line.name, state, time.monotonic() - line.start, text)
 
     def start(self, name: str) -> None:
         line = self.lines[name]
@@ -99,7 +108,9 @@ class Display:
 
     @staticmethod
     def _about(line: Line) -> RenderableType:
-        text = Text(line.text, "red" if line.state == "failed" else "dim" if line.state != "running" else "")
+        text = Text(
+            line.text, "red" if line.state in ("refused", "failed") else "dim" if line.state != "running" else ""
+        )
         if line.state != "running" or line.done is None:
             return text
         row = Table.grid(padding=(0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 from noria.cli.failing import Failure, failure_of
 from noria.cli.listening import Heard, StepFailedError
 from noria.cli.preparing import Prepared
-from noria.errors import LedgerError
+from noria.errors import LedgerError, StoreError
+from noria.steps.deploy import find_refusal
 from noria.steps.exhibit import summarise
 from noria.steps.judge import Decision
+from noria.steps.report import keep_report
 from noria.stores.runs import RunLog, RunRecord, changed_nothing
 
 REFUSED = 3
@@ -54,6 +57,25 @@ def end(seconds: dict[str, float], decision: Decision) -> Ended:
     unchanged = verdict.passed and (verdict.champion == verdict.bundle or changed_nothing(seconds))
     outcome = "unchanged" if unchanged else "promoted" if verdict.passed else "refused"
     return Ended(outcome=outcome, reason=summarise(verdict), bundle=verdict.bundle, steps=seconds)
+
+
+def refusal_since(prepared: Prepared, decision: Decision) -> str:
+    """What a person said against the bundle that passed, after it was promoted; "" where nobody did.
+
+    The page then says so, too; one that cannot be written changes nothing.
+    """
+    workspace, verdict = prepared.workspace, decision.verdict
+    refusal = find_refusal(workspace.ledger(prepared.task.name), verdict.bundle) if verdict.passed else ""
+    if refusal:
+        code = prepared.parameters.code
+        with suppress(OSError, StoreError):
+            keep_report(workspace, decision.evidence_digest, decision.evidence, verdict, code=code, refusal=refusal)
+    return refusal
+
+
+def refuse(seconds: dict[str, float], decision: Decision, reason: str) -> Ended:
+    """What a run came to whose candidate passed the gates, and was refused all the same."""
+    return Ended(outcome="refused", reason=reason, bundle=decision.verdict.bundle, steps=seconds)
 
 
 def fail(error: BaseException, heard: Heard, task: str, log: Path) -> RunFailure:

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from noria.cli.display import Display
-from noria.errors import NoriaError
+from noria.errors import EvidenceError, NoriaError
 from noria.ml.progress import parse
 from noria.steps.running import FAILED, FINISHED, STARTED, Event, parse_event
 
 
 class StepFailedError(NoriaError):
-    """A step said why it failed; `kind` is the name of its error."""
+    """A step said why it failed; `kind` is the name of its error, `reason` what it said."""
 
     def __init__(self, event: Event) -> None:
         super().__init__(f"{event.step}: {event.message}")
-        self.kind = event.error
+        self.kind, self.reason = event.error, event.message
         self.exit_code = event.exit_code
 
 
@@ -58,6 +58,9 @@ class Listener:
             self.heard.seconds[event.step] = event.seconds
             self.display.end(event.step, "done", event.seconds)
         elif mark == FAILED:
-            self.display.end(event.step, "failed", text=event.error)
+            refused = event.exit_code == EvidenceError.exit_code
+            self.display.end(
+                event.step, "refused" if refused else "failed", text=event.message if refused else event.error
+            )
             self.log.flush()
             raise StepFailedError(event)

@@ -11,7 +11,7 @@ import typer
 from noria.errors import NoriaError
 
 EXIT_CODES = "Exit codes: 0 done; 1 fault; 2 usage; 130 interrupted."
-RUN_CODES = "Exit codes: 0 promoted or unchanged; 1 fault; 2 usage; 3 refused by a gate; 130 interrupted."
+RUN_CODES = "Exit codes: 0 promoted or unchanged; 1 fault; 2 usage; 3 refused by a gate or a person; 130 interrupted."
 SERVE_CODES = "Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 fault; 2 usage."
 FOUND_CODES = "Exit codes: 0 all is well; 1 something is wrong, or a fault; 2 usage; 130 interrupted."
 
@@ -23,8 +23,8 @@ app = typer.Typer(
     context_settings={"max_content_width": 100},
     help="Keep a model fresh: new data turns the wheel; a model goes up when the gates say it is not worse.\n\n"
     "Example: noria plan; noria run; noria status; noria serve",
-    epilog="Exit codes: 0 done, promoted or unchanged; 1 fault; 2 usage; 3 refused by a gate; 130 interrupted. "
-    "With --json a fault is told as JSON, too.",
+    epilog="Exit codes: 0 done, promoted or unchanged; 1 fault; 2 usage; 3 refused by a gate or a person; 130 "
+    "interrupted. With --json a fault is told as JSON, too.",
 )
 releases_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(releases_app, name="releases")
@@ -37,6 +37,23 @@ ParamOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else, also where it fails.")]
 FASHION = "fashion"
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from noria import __version__
+
+        typer.echo(f"noria {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _noria(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command(epilog=RUN_CODES)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from noria.cli.output import console, make_table, print_json
 from noria.cli.preparing import prepare
+from noria.cli.spans import check_span
 
 if TYPE_CHECKING:
     from pipelines.graph import Graph
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 def show_plan(task: str, environment: str, pairs: Sequence[str], *, as_json: bool) -> None:
     """Show the graph, the parameters and the cost of a run on a cluster."""
     prepared = prepare(task, environment, pairs)
+    check_span(prepared)
     from pipelines.compiling import COMPILED
     from pipelines.graph import read_graph
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from noria.cli.naming import find_task
 from noria.cli.project import enter_project
 from noria.code import code_digest
 from noria.errors import UsageError
 from noria.steps.exhibit import champion_of
 from noria.steps.workspace import Workspace
-from noria.task import Task, load_task
+from noria.task import Task
 
 if TYPE_CHECKING:
     from pipelines.parameters import Parameters
@@ -46,7 +47,7 @@ def prepare(task_name: str, environment: str, pairs: Sequence[str]) -> Prepared:
     from pipelines import parameters
 
     workspace = Workspace.from_environment()
-    task = load_task(task_name)
+    task = find_task(task_name)
     known = {"source": task.fingerprint(workspace.source_of(task)), "code": code_digest(task, project)}
     chosen = parameters.load(environment, task, parse_pairs(pairs), known)
     plan = chosen.digest()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_time
 from noria.cli.project import open_workspace
 from noria.errors import UsageError
 from noria.steps.workspace import now
 from noria.stores.releases import Ledger
-from noria.task import load_task
 
 
 def open_ledger(task: str, *, writable: bool = False) -> Ledger:
     """Open the ledger of a task that exists."""
-    load_task(task)
+    find_task(task)
     return open_workspace().ledger(task, writable=writable)
 
 

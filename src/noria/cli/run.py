@@ -15,14 +15,14 @@ import msgspec
 from rich.console import Console
 
 from noria.cli.display import Display
-from noria.cli.ending import REFUSED, Ended, check_champion, end, fail, record
+from noria.cli.ending import REFUSED, Ended, check_champion, end, fail, record, refusal_since, refuse
 from noria.cli.failing import FailedError
-from noria.cli.listening import Heard, Listener
+from noria.cli.listening import Heard, Listener, StepFailedError
 from noria.cli.output import console, print_json, show_path
 from noria.cli.preparing import Prepared, prepare
 from noria.cli.summary import Told, ask_to_close, describe, show_summary
-from noria.errors import NoriaError
-from noria.steps.judge import Decision
+from noria.errors import NoriaError, TakenBackError
+from noria.steps.judge import Decision, recall
 from noria.steps.workspace import now
 
 
@@ -36,8 +36,7 @@ def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_json: 
     with one_run(home, task):
         heard = Heard()
         try:
-            decision = _execute(prepared, screen, log, heard)
-            check_champion(prepared, decision)
+            decision, ended = _conclude(prepared, screen, log, heard)
         except (NoriaError, OSError, KeyboardInterrupt) as error:
             failure = fail(error, heard, task, log)
             failed = Ended(outcome=failure.outcome, reason=failure.error, steps=heard.seconds)
@@ -47,16 +46,32 @@ def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_json: 
             told_of = FailedError(failure)
             told_of.add_note(f"the log is {show_path(str(log))}")
             raise told_of from error
-        ended = end(heard.seconds, decision)
         taken = time.monotonic() - clock
         record(prepared, started, taken, log, ended)
-        told = Told(prepared=prepared, decision=decision, outcome=ended.outcome, seconds=taken, log=log)
+        told = Told(prepared=prepared, decision=decision, ended=ended, seconds=taken, log=log)
         answer = ask_to_close(prepared)
         if as_json:
             print_json(describe(told, answer))
         else:
             show_summary(screen, told, answer)
-    return 0 if decision.verdict.passed else REFUSED
+    return REFUSED if ended.outcome == "refused" else 0
+
+
+def _conclude(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> tuple[Decision, Ended]:
+    """Run the pipeline to its end; a person's word against the candidate ends it as a gate's does."""
+    try:
+        decision = _execute(prepared, screen, log, heard)
+    except StepFailedError as error:
+        if error.kind != TakenBackError.__name__:
+            raise
+        ledger = prepared.workspace.ledger(prepared.task.name)
+        decision = recall(ledger, prepared.parameters.plan, prepared.parameters.basis)
+        return decision, refuse(heard.seconds, decision, error.reason)
+    # Where deploy came from the cache, it has not seen what was said since.
+    if refusal := refusal_since(prepared, decision):
+        return decision, refuse(heard.seconds, decision, refusal)
+    check_champion(prepared, decision)
+    return decision, end(heard.seconds, decision)
 
 
 def _execute(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> Decision:

@@ -6,31 +6,34 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
+from noria.cli.naming import find_task
 from noria.cli.project import enter_project
 from noria.errors import NoriaError, ServingError
 from noria.steps.workspace import Workspace
-from noria.task import load_task
 
 
 def serve_champion(task: str, *, host: str, http_port: int, as_json: bool) -> int:
     """Run the predictor that follows the task's ledger until a signal ends it; returns its exit code."""
-    load_task(task)
+    find_task(task)
     project = enter_project()
     if Workspace.from_environment().ledger(task).champion() is None:
         raise NoriaError(f"task {task} has no champion yet: `noria run --task {task}` makes one")
     arguments = ["--follow", task, "--name", task, "--host", host, "--http-port", str(http_port)]
-    with _start(arguments, project) as predictor:
+    with _start(arguments, project) as predictor, _Echo(predictor) as echo:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: predictor.terminate())
         line = predictor.stdout.readline() if predictor.stdout else b""
         if not line:
             raise ServingError(
-                f"the predictor ended with code {predictor.wait()} before it was ready: what it wrote above says why"
+                f"the predictor ended with code {predictor.wait()} before it was ready: {echo.last_words()}"
             )
         sys.stdout.write(line.decode() if as_json else _words(line, task, host))
         sys.stdout.flush()
@@ -45,7 +48,39 @@ def _start(arguments: Sequence[str], project: Path) -> subprocess.Popen[bytes]:
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
+
+
+class _Echo:
+    """Passes on what the predictor writes on standard error, and keeps its last line, which says why it ended."""
+
+    def __init__(self, predictor: subprocess.Popen[bytes]) -> None:
+        self._predictor = predictor
+        self._last = b""
+        self._thread = threading.Thread(target=self._pass_on, name="echo", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._predictor.terminate()  # does nothing where it has ended; else its output would have no end
+        self._predictor.wait()
+        self._thread.join()
+
+    def last_words(self) -> str:
+        """The last line that the predictor wrote before it ended."""
+        self._thread.join()
+        return self._last.decode(errors="replace").strip().removeprefix("serving: ") or "it did not say why"
+
+    def _pass_on(self) -> None:
+        for line in self._predictor.stderr or ():
+            self._last = line if line.strip() else self._last
+            # Where nobody listens any more the predictor must still not wait for a reader.
+            with suppress(OSError, ValueError):
+                sys.stderr.buffer.write(line)
+                sys.stderr.buffer.flush()
 
 
 def _words(line: bytes, task: str, host: str) -> str:

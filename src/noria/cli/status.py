@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_time
 from noria.cli.project import open_workspace
 from noria.ml.scores import Interval
@@ -12,7 +13,6 @@ from noria.stores.ledger_entry import Entry
 from noria.stores.releases import Ledger
 from noria.stores.runs import RunLog, RunRecord
 from noria.stores.standing import Champion
-from noria.task import load_task
 
 RUNS = 5
 FIGURES = {"accuracy": "accuracy", "log_loss": "log loss", "ece": "ECE"}
@@ -20,7 +20,7 @@ FIGURES = {"accuracy": "accuracy", "log_loss": "log loss", "ece": "ECE"}
 
 def show_status(task: str, *, as_json: bool) -> None:
     """Show the champion with its figures, the last runs and the last verdicts."""
-    load_task(task)
+    find_task(task)
     workspace = open_workspace()
     ledger = workspace.ledger(task)
     champion = ledger.champion()

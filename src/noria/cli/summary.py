@@ -12,12 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from noria.cli.asking import Asked, ask_champion
+from noria.cli.ending import Ended
 from noria.cli.failing import failure_of
 from noria.cli.output import make_table, show_path
 from noria.cli.preparing import Prepared
 from noria.errors import EvidenceError, NoriaError
 from noria.ml.scores import Evaluation, Interval, Scores
-from noria.steps.exhibit import summarise
 from noria.steps.judge import Decision
 
 NAMES = ("candidate", "champion", "rule", "no-skill")
@@ -29,7 +29,7 @@ class Told:
 
     prepared: Prepared
     decision: Decision
-    outcome: str
+    ended: Ended
     seconds: float
     log: Path
 
@@ -89,7 +89,7 @@ def _command() -> str:
 def _next(told: Told) -> tuple[tuple[str, str], ...]:
     """The three commands worth knowing now."""
     name = told.prepared.task.name
-    if told.outcome == "refused":
+    if told.ended.outcome == "refused":
         return (
             (f"noria status --task {name}", "the champion, the last runs and verdicts"),
             (f"noria releases --task {name}", "the ledger, with the reasons"),
@@ -107,8 +107,8 @@ def describe(told: Told, answer: Answer) -> dict[str, object]:
     evaluation = told.evaluation
     return {
         "task": told.prepared.task.name,
-        "outcome": told.outcome,
-        "reason": summarise(told.decision.verdict),
+        "outcome": told.ended.outcome,
+        "reason": told.ended.reason,
         "bundle": told.decision.verdict.bundle,
         "dataset": told.decision.verdict.dataset,
         "compared_with": evaluation.champion,
@@ -153,11 +153,11 @@ def _gates(decision: Decision) -> Table:
 def _verdict(told: Told) -> Text:
     digest = told.decision.verdict.bundle
     words = {
-        "promoted": ("promoted", "bold green", f": {summarise(told.decision.verdict)}"),
+        "promoted": ("promoted", "bold green", f": {told.ended.reason}"),
         "unchanged": ("nothing changed", "bold green", ": it is the champion already, and the verdict stands"),
-        "refused": ("refused", "bold red", f", because {summarise(told.decision.verdict)}"),
+        "refused": ("refused", "bold red", f", because {told.ended.reason}"),
     }
-    word, style, reason = words[told.outcome]
+    word, style, reason = words[told.ended.outcome]
     return Text.assemble(
         "\n  Bundle   ", (digest, "cyan"), "\n  Verdict  ", (word, style), reason, f"  ({told.seconds:.1f} s)"
     )

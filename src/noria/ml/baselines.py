@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +45,7 @@ class NearestMean:
         return np.where(self.present, scores, -np.inf)
 
 
-def fit_nearest_mean(
-    features: Numbers, labels: NDArray[np.int64], classes: int
-) -> Callable[[Numbers], NDArray[np.float64]]:
+def fit_nearest_mean(features: Numbers, labels: NDArray[np.int64], classes: int) -> NearestMean:
     """Fit class means on (rows, d) features and the temperature that gives the training rows the least log loss.
 
     Memory is constant in the rows; missing values have to be filled before. A mean has seen its own rows, so with few

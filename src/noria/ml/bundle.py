@@ -1,10 +1,11 @@
 """Bundle: what training publishes and serving loads, a signed folder named by the digest of its manifest.
 
     model.onnx       raw features in, probabilities out
+    rule.onnx        the task's rule, in the same form; only where the task declares a fallback
     bundle.json      the facts: task, schema, classes, costs, calibration, training data, metrics, code
     profile.json     the reference for drift
     manifest.json    one sha256 per file above; the sha256 of this file is the bundle's digest
-    signature.json   over the four files above; it names its key and is no part of the digest
+    signature.json   over the files above; it names its key and is no part of the digest
 
 Nothing in it depends on the time or on the machine: equal training, equal digest.
 """
@@ -31,8 +32,9 @@ from noria.task import Value
 MODEL_FILE = "model.onnx"
 FACTS_FILE = "bundle.json"
 PROFILE_FILE = "profile.json"
+RULE_FILE = "rule.onnx"
 CONTENT = frozenset({MODEL_FILE, FACTS_FILE, PROFILE_FILE})
-FILES = CONTENT | {MANIFEST_FILE, SIGNATURE_FILE}
+FILES = CONTENT | {MANIFEST_FILE, SIGNATURE_FILE}  # of every bundle; RULE_FILE may stand beside them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +67,12 @@ class Facts:
     metrics: Mapping[str, float]  # on the validation rows
     parity: float
     code: str  # the version of the code
+    fallback: bool = False  # the bundle holds the task's rule, which may answer in the model's place
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A verified bundle; `model` and `profile` are the very bytes that were verified."""
+    """A verified bundle; `model`, `profile` and `rule` are the very bytes that were verified."""
 
     digest: str
     folder: Path
@@ -77,14 +80,21 @@ class Bundle:
     facts: Facts
     model: bytes
     profile: bytes
+    rule: bytes | None = None
 
 
-def write_bundle(folder: Path, *, model: bytes, facts: Facts, profile: bytes, signer: Signer) -> str:
+def write_bundle(
+    folder: Path, *, model: bytes, facts: Facts, profile: bytes, signer: Signer, rule: bytes | None = None
+) -> str:
     """Write and sign the bundle, whole or not at all, and return its digest; done again it changes nothing.
 
-    BundleError if the folder already holds something else, or if a number among the facts is not finite.
+    BundleError if the folder already holds something else, if a number among the facts is not finite, or if there is a
+    rule without a declared fallback, or none with one.
     """
+    _check_rule(folder, facts, rule)
     files = {MODEL_FILE: model, FACTS_FILE: _encode_facts(facts), PROFILE_FILE: profile}
+    if rule is not None:
+        files[RULE_FILE] = rule
     manifest = encode_manifest(files)
     files[MANIFEST_FILE] = manifest
     try:
@@ -110,20 +120,31 @@ def open_bundle(folder: Path, *, trusted: TrustedKeys, expected: str | None = No
     Each file is read once, so what was verified is what is used. BundleError if a file is missing, too much, a link or
     altered, if nobody or nobody trusted signed, or if the digest is not the expected one.
     """
-    _check_names(folder)
-    files = {name: _read(folder, name) for name in sorted(FILES)}
+    files = {name: _read(folder, name) for name in sorted(_check_names(folder))}
     key_id = _check_signature(folder, files, trusted)
     digest = _check_manifest(folder, files)
     if expected is not None and digest != expected:
         raise BundleError(f"{folder} holds bundle {digest}: expected {expected}; fetch that one, or ask for this one")
+    facts, rule = _decode_facts(folder, files[FACTS_FILE]), files.get(RULE_FILE)
+    _check_rule(folder, facts, rule)
     return Bundle(
         digest=digest,
         folder=folder,
         key_id=key_id,
-        facts=_decode_facts(folder, files[FACTS_FILE]),
+        facts=facts,
         model=files[MODEL_FILE],
         profile=files[PROFILE_FILE],
+        rule=rule,
     )
+
+
+def _check_rule(folder: Path, facts: Facts, rule: bytes | None) -> None:
+    if facts.fallback != (rule is not None):
+        found, expected = ("no rule", "one") if rule is None else ("a rule", "none")
+        raise BundleError(
+            f"the bundle {folder} has {found}, and its facts say fallback: {facts.fallback}: expected {expected} then; "
+            "train again"
+        )
 
 
 def _publish(folder: Path, files: Mapping[str, bytes], signer: Signer) -> None:
@@ -161,7 +182,8 @@ def _decode_facts(folder: Path, data: bytes) -> Facts:
         ) from error
 
 
-def _check_names(folder: Path) -> None:
+def _check_names(folder: Path) -> set[str]:
+    """The names of the bundle's files; BundleError unless they are those of a bundle."""
     try:
         if folder.is_symlink() or not folder.is_dir():
             raise BundleError(
@@ -172,12 +194,13 @@ def _check_names(folder: Path) -> None:
         raise BundleError(f"{folder} cannot be read ({error.strerror}): expected a bundle's folder") from error
     if SIGNATURE_FILE not in found and found >= CONTENT:
         raise BundleError(f"the bundle {folder} is unsigned: expected {SIGNATURE_FILE}; publish it again, signed")
-    if found != FILES:
-        missing, extra = ", ".join(sorted(FILES - found)), ", ".join(sorted(found - FILES))
+    if found - {RULE_FILE} != FILES:
+        missing, extra = ", ".join(sorted(FILES - found)), ", ".join(sorted(found - FILES - {RULE_FILE}))
         raise BundleError(
             f"the bundle {folder} lacks [{missing}] and has [{extra}] too much: expected exactly "
-            f"{', '.join(sorted(FILES))}; fetch it again"
+            f"{', '.join(sorted(FILES))}, and at most {RULE_FILE} beside them; fetch it again"
         )
+    return found
 
 
 def _read(folder: Path, name: str) -> bytes:
@@ -201,16 +224,15 @@ def _check_signature(folder: Path, files: Mapping[str, bytes], trusted: TrustedK
         signed = parse_statement(envelope.payload)
     except (BundleError, ValueError) as error:
         raise BundleError(f"the signature of bundle {folder} is refused: {error}") from error
-    for name in sorted(FILES - {SIGNATURE_FILE}):
+    expected = files.keys() - {SIGNATURE_FILE}
+    for name in sorted(expected):
         if signed.get(name) != digest_of(files[name]):
             raise BundleError(
                 f"{folder / name} was altered: its sha256 is {digest_of(files[name])}, signed was {signed.get(name)}; "
                 "fetch the bundle again"
             )
-    if set(signed) != FILES - {SIGNATURE_FILE}:
-        raise BundleError(
-            f"the signature of bundle {folder} is over {sorted(signed)}: expected {sorted(FILES - {SIGNATURE_FILE})}"
-        )
+    if set(signed) != expected:
+        raise BundleError(f"the signature of bundle {folder} is over {sorted(signed)}: expected {sorted(expected)}")
     return envelope.key_id
 
 
@@ -219,7 +241,7 @@ def _check_manifest(folder: Path, files: Mapping[str, bytes]) -> str:
         listed = decode_manifest(files[MANIFEST_FILE]).files
     except ValueError as error:
         raise BundleError(f"{folder / MANIFEST_FILE} is not a manifest ({error}): publish the bundle again") from error
-    if listed != {name: digest_of(files[name]) for name in CONTENT}:
+    if listed != {name: digest_of(files[name]) for name in files.keys() - {MANIFEST_FILE, SIGNATURE_FILE}}:
         raise BundleError(
             f"{folder / MANIFEST_FILE} lists other files or digests than the bundle has: publish it again"
         )

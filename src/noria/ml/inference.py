@@ -13,6 +13,7 @@ from noria.errors import BundleError, ServingError
 from noria.schema import Schema
 
 PROBABILITIES = "probabilities"  # the output that every model has: float32 (rows, classes)
+LABEL = "label"  # the decision, which is made of the probabilities: no output of a model has this name
 
 TENSOR_TYPES: Mapping[str, np.dtype[Any]] = {
     "tensor(bool)": np.dtype(np.bool_),
@@ -103,7 +104,10 @@ class Session:
 
 
 def check_fit(session: Session, schema: Schema) -> None:
-    """Raise BundleError unless the model takes the schema's features, as they are, and gives probabilities."""
+    """Raise BundleError unless the model takes the schema's features, as they are, and gives probabilities.
+
+    What else it gives must be something for each row, of one shape, so that it can be served beside them.
+    """
     found = {spec.name: (spec.dtype, spec.shape) for spec in session.inputs}
     expected = {column.name: (column.dtype, (None, *column.shape)) for column in schema.features}
     if found != expected:
@@ -118,6 +122,27 @@ def check_fit(session: Session, schema: Schema) -> None:
         raise BundleError(
             f"the model gives {_list(session.outputs)}: expected {PROBABILITIES} float32 (any, classes), "
             "so export the model again"
+        )
+    for spec in further_outputs(session):
+        _check_further(spec)
+
+
+def further_outputs(session: Session) -> tuple[TensorSpec, ...]:
+    """What the model gives besides the probabilities, in its own order."""
+    return tuple(spec for spec in session.outputs if spec.name != PROBABILITIES)
+
+
+def _check_further(spec: TensorSpec) -> None:
+    if spec.name == LABEL:
+        raise BundleError(
+            f"the model has an output named {LABEL}, which is the name of the decision that the predictor makes of "
+            "the probabilities: export the model with another name for it"
+        )
+    # No length may be 0 or free: what clients are told of an output is its shape for one row.
+    if not spec.shape or spec.shape[0] is not None or not all(spec.shape[1:]):
+        raise BundleError(
+            f"the model's output {spec} cannot be served: expected the rows (any) as its first dimension, and a fixed "
+            "length of at least 1 for each other, so export the model again with such a shape, or without it"
         )
 
 
@@ -134,7 +159,8 @@ def predict(session: Session, features: Mapping[str, NDArray[Any]], batch: int =
 def _spec(value: Any) -> TensorSpec:
     if value.type not in TENSOR_TYPES:
         raise BundleError(
-            f"the model's tensor {value.name!r} is of type {value.type}: expected one of {', '.join(TENSOR_TYPES)}"
+            f"the model's tensor {value.name!r} is of type {value.type}: expected one of {', '.join(TENSOR_TYPES)}, "
+            "so export the model again with such a type, or without it"
         )
     # A dynamic dimension comes as its name, or as None where it has none.
     shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape)

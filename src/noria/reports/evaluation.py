@@ -61,7 +61,7 @@ def evaluation_page(
         evaluation=evaluation,
         verdict=verdict,
         outcome=_outcome(verdict, context),
-        sentence=_sentence(evaluation, verdict) + _departures(verdict),
+        sentence=_sentence(evaluation, verdict, context.refusal) + _departures(verdict),
         key_figures=_key_figures(evaluation),
         contenders=view_contenders(evaluation),
         confusion=view_confusion(evaluation),
@@ -90,12 +90,12 @@ def _check(evaluation: Evaluation, verdict: Verdict | None, context: PageContext
 def _outcome(verdict: Verdict | None, context: PageContext) -> Outcome:
     if verdict is None:
         return "evaluated"
-    if not verdict.passed:
+    if context.refusal or not verdict.passed:
         return "refused"
     return "promoted" if context.promoted else "passed"
 
 
-def _sentence(evaluation: Evaluation, verdict: Verdict | None) -> str:
+def _sentence(evaluation: Evaluation, verdict: Verdict | None, refusal: str) -> str:
     """Why it came out as it did, in one sentence."""
     if verdict is None:
         return f"Measured on {count(evaluation.rows)} held-out rows; no gate has judged it."
@@ -103,6 +103,8 @@ def _sentence(evaluation: Evaluation, verdict: Verdict | None) -> str:
         first, others = verdict.refusals[0], len(verdict.refusals) - 1
         more = f", and {others} more {'gate' if others == 1 else 'gates'} refused it" if others else ""
         return f"Refused because of the gate “{first.name}”: {clipped(first.reason.rstrip('.'), 240)}{more}."
+    if refusal:
+        return f"It passed all {len(verdict.gates)} gates, and was refused all the same: {clipped(refusal, 400)}."
     return f"It passed all {len(verdict.gates)} gates: {_standing(evaluation)}."
 
 

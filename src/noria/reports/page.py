@@ -18,7 +18,8 @@ class PageContext:
     """What a page says about itself; the time is handed in, so that equal facts make equal bytes.
 
     `code` is the version of the code that measured. `promoted` says that the ledger has taken the candidate up: without
-    it, a candidate that passed its gates is said to have passed them, not to be promoted. `run` may name the run.
+    it, a candidate that passed its gates is said to have passed them, not to be promoted. `refusal` says why one that
+    passed them was refused all the same. `run` may name the run.
     """
 
     task: str
@@ -26,6 +27,7 @@ class PageContext:
     created: datetime
     run: str = ""
     promoted: bool = False
+    refusal: str = ""
 
 
 def render(template: str, context: PageContext, view: object) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from noria.errors import EvidenceError, StoreError
+from noria.errors import EvidenceError, StoreError, TakenBackError
 from noria.gates.judge import judge as ask_gates
 from noria.gates.results import Verdict
 from noria.ml.progress import Progress
@@ -24,7 +26,8 @@ def deploy(
     """Promote the candidate in the release ledger, and say so in the report; returns the digest of the entry.
 
     The verdict is not believed but reached again from the evidence that the ledger names. Raises EvidenceError where
-    it is missing, belongs to another bundle, or does not carry the candidate; LedgerError where the champion changed.
+    it is missing, belongs to another bundle, or does not carry the candidate, TakenBackError where a person took this
+    very bundle back, LedgerError where the champion changed.
     """
     candidate = workspace.fetch_bundle(digest_of(bundle))
     _check_subject(Path(decision), candidate.digest)
@@ -33,6 +36,10 @@ def deploy(
     verdict = ask_gates(shown.evidence, shown.limits, usual=shown.usual)
     _check_fit(ledger, candidate.digest, verdict, basis)
     evidence = keep_exhibit(ledger, shown)
+    page = partial(keep_report, workspace, evidence, shown.evidence, verdict, code=code)
+    if refusal := find_refusal(ledger, candidate.digest):
+        _write(partial(page, refusal=refusal), progress)
+        raise TakenBackError(refusal)
     entry = ledger.promote(
         bundle=candidate.digest,
         plan=plan,
@@ -42,10 +49,7 @@ def deploy(
         actor="pipeline",
         code=code,
     )
-    try:
-        keep_report(workspace, evidence, shown.evidence, verdict, code=code, promoted=True)
-    except (OSError, StoreError) as error:  # the promotion stands, and a missing page does not undo it
-        progress(f"the report still says what it said before the promotion: {error}", None)
+    _write(partial(page, promoted=True), progress)
     progress(f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC", None)
     return entry.digest
 
@@ -70,11 +74,24 @@ def _check_fit(ledger: Ledger, bundle: str, verdict: Verdict, basis: str) -> Non
             f"the candidate was compared with {verdict.champion[:12] or 'nobody'}, this run is based on champion "
             f"{compared[:12] or 'nobody'}: evaluate it against that one"
         )
-    if (word := taken_back(ledger.entries(), bundle)) is not None:
-        raise EvidenceError(
-            f"bundle {bundle[:12]} was champion, and a {word.actor} took it back on {word.time:%Y-%m-%d %H:%M} "
-            f"({word.reason}): what a person decided no run undoes; `noria rollback --to {bundle[:12]}` does"
-        )
+
+
+def find_refusal(ledger: Ledger, bundle: str) -> str:
+    """What a person said against the bundle when it was champion; "" where nobody did."""
+    word = taken_back(ledger.entries(), bundle)
+    if word is None:
+        return ""
+    return (
+        f"bundle {bundle[:12]} was champion, and a {word.actor} took it back on {word.time:%Y-%m-%d %H:%M} "
+        f"({word.reason}): what a person decided no run undoes; `noria rollback --to {bundle[:12]}` does"
+    )
+
+
+def _write(page: Callable[[], object], progress: Progress) -> None:
+    try:
+        page()
+    except (OSError, StoreError) as error:  # what was decided stands, and a missing page does not undo it
+        progress(f"the report still says what it said before: {error}", None)
 
 
 def _recorded(ledger: Ledger, bundle: str, plan: str, basis: str) -> Exhibit:

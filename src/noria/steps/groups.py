@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from noria.errors import UsageError
+from noria.steps.words import ask_back
 from noria.task import Value
 
 T = TypeVar("T")
@@ -25,7 +26,8 @@ def read_group(name: str, given: Mapping[str, Any], kind: type[T]) -> T:
     """Turn a group into its type; UsageError names a key that nobody knows, or a value that does not fit."""
     known = [field.name for field in fields(kind)] if is_dataclass(kind) else []
     if unknown := sorted(set(given) - set(known)):
-        raise UsageError(f"{name} has no {', '.join(unknown)}: there are {', '.join(known)}")
+        asked = ask_back(unknown[0], known) if len(unknown) == 1 else ""
+        raise UsageError(f"{name} has no {', '.join(unknown)}: there are {', '.join(known)}{asked}")
     try:
         return msgspec.convert(read_values(given), kind)
     except msgspec.ValidationError as error:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from noria.errors import EvidenceError
+from noria.errors import EvidenceError, LedgerError
 from noria.gates.evidence import DataEvidence, Evidence, ParityEvidence, ServingEvidence
 from noria.gates.judge import judge as ask_gates
 from noria.gates.limits import Limits
@@ -18,8 +18,9 @@ from noria.ml.bundle import Bundle
 from noria.ml.scores import Evaluation
 from noria.steps.exhibit import Exhibit, keep_exhibit, read_exhibit, summarise
 from noria.steps.groups import read_group
-from noria.steps.report import keep_report
-from noria.steps.workspace import Workspace, digest_of
+from noria.steps.report import PAGE, keep_report
+from noria.steps.workspace import Workspace, digest_of, report_key
+from noria.stores.releases import Ledger
 
 PARITY_ROWS = 1000
 T = TypeVar("T")
@@ -102,6 +103,21 @@ def judge(
         report=key,
     )
     return Judged(decision=decision, page=page)
+
+
+def recall(ledger: Ledger, plan: str, basis: str) -> Decision:
+    """The decision by which a candidate of this run passed, from the ledger; LedgerError if it holds none."""
+    for entry in reversed(ledger.entries()):
+        if entry.kind == "evaluated" and entry.passed and (entry.plan, entry.basis) == (plan, basis):
+            shown = read_exhibit(ledger, entry.evidence)
+            return Decision(
+                evidence=shown.evidence,
+                limits=shown.limits,
+                verdict=ask_gates(shown.evidence, shown.limits, usual=shown.usual),
+                evidence_digest=entry.evidence,
+                report=report_key(entry.evidence, PAGE),
+            )
+    raise LedgerError(f"the ledger holds no passed evaluation of plan {plan[:12]}: run again")
 
 
 def _gather(candidate: Bundle, evidence: Mapping[str, str]) -> Evidence:

@@ -88,11 +88,15 @@ def _ask_one_by_one(
 def _compare(
     digest: str, heard: _Heard, expected: NDArray[np.float64], decisions: NDArray[np.int64]
 ) -> ServingEvidence:
+    def is_own(answer: Answer) -> bool:
+        # The rule of the candidate's bundle may answer where the candidate fails; it is not what is on trial.
+        return answer.bundle == digest and not answer.fallback and answer.probabilities.shape[1] == expected.shape[1]
+
     def told(answers: Mapping[int, Answer | None]) -> list[tuple[Answer, int]]:
         return [
             (answer, place % len(expected))
             for place, answer in answers.items()
-            if answer is not None and answer.bundle == digest and answer.probabilities.shape[1] == expected.shape[1]
+            if answer is not None and is_own(answer)
         ]
 
     borne = told(heard.load.answers)

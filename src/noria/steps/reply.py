@@ -15,6 +15,7 @@ class Reply:
 
     id: str
     bundle: str
+    fallback: str  # what answered in the model's place; empty unless something did
     probabilities: NDArray[np.float64]
     labels: NDArray[np.int64]
 
@@ -29,6 +30,7 @@ class _Output:
 @dataclass(frozen=True, kw_only=True)
 class _Parameters:
     bundle: str
+    fallback: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,13 @@ def read_reply(text: bytes, rows: int) -> Reply:
     labels = _array(outputs["label"], rows, axes=1)
     if not np.isin(labels, np.arange(probabilities.shape[1])).all():
         raise ValueError(f"a label is none of {probabilities.shape[1]} classes")
-    return Reply(id=body.id, bundle=body.parameters.bundle, probabilities=probabilities, labels=labels.astype(np.int64))
+    return Reply(
+        id=body.id,
+        bundle=body.parameters.bundle,
+        fallback=body.parameters.fallback,
+        probabilities=probabilities,
+        labels=labels.astype(np.int64),
+    )
 
 
 def _array(output: _Output, rows: int, *, axes: int) -> NDArray[np.float64]:

@@ -36,6 +36,7 @@ class Answer:
     labels: NDArray[np.int64]
     bundle: str
     seconds: float
+    fallback: str = ""  # what answered in the model's place; empty unless something did
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,7 @@ class Client:
             labels=reply.labels,
             bundle=reply.bundle,
             seconds=seconds,
+            fallback=reply.fallback,
         )
 
     def _tensor(self, values: NDArray[Any], name: str) -> dict[str, Any]:

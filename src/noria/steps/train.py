@@ -70,11 +70,13 @@ def train(
     kept, chosen = (
         np.setdiff1d(part, leaked_rows(hashes, part, split.holdout)) for part in (split.train, split.validation)
     )
+    # First, as a rule that cannot be written is told before the training, and not after it.
+    rule = _write_rule(task, _take(rows, kept)) if task.fallback else None
     checkpoints = StoredCheckpoints(store=workspace.store, key=_checkpoint_key(dataset, recipe, split, code))
     trained = fit(task, _take(rows, kept), _take(rows, chosen), recipe, checkpoints, progress)
     progress("exporting to ONNX", None)
     with workspace.scratch() as folder:
-        made = _write(workspace, folder / "bundle", task, dataset, (rows, kept, chosen), trained, recipe, code)
+        made = _write(workspace, folder / "bundle", task, dataset, (rows, kept, chosen), trained, rule, recipe, code)
         workspace.store.put_folder(f"bundles/{made}", folder / "bundle")
     workspace.store.delete(checkpoints.key)
     return workspace.fetch_bundle(made), workspace.store.uri(f"bundles/{made}")
@@ -87,6 +89,7 @@ def _write(
     dataset: Dataset,
     parts: tuple[Rows, NDArray[np.int64], NDArray[np.int64]],
     trained: Trained,
+    rule: bytes | None,
     recipe: TrainingParameters,
     code: str,
 ) -> str:
@@ -125,9 +128,19 @@ def _write(
         metrics={"accuracy": trained.best.validation_accuracy, "log_loss": trained.best.validation_loss},
         parity=parity,
         code=code,
+        fallback=rule is not None,
     )
     profile = encode(describe(schema, validation, probabilities))
-    return write_bundle(folder, model=model, facts=facts, profile=profile, signer=workspace.signer)
+    return write_bundle(folder, model=model, facts=facts, profile=profile, signer=workspace.signer, rule=rule)
+
+
+def _write_rule(task: Task, rows: Rows) -> bytes:
+    """Fit the rule on the rows that the model learned from, and write its graph."""
+    from noria.ml.rule import export_rule
+
+    features = {column.name: rows[column.name] for column in task.schema.features}
+    rule = task.fit_rule(features, rows[task.schema.label.name])
+    return export_rule(task, rule, {name: values[:PARITY_ROWS] for name, values in features.items()})
 
 
 def _check_evidence(dataset: Dataset, path: Path) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noria.errors import SourceError
-from noria.ml.baselines import fit_nearest_mean
 from noria.ml.dataset import table_of
+from noria.ml.rule import fit_nearest_mean_rule
 from noria.schema import Column, Schema
 from noria.task import Rows, Rule, Task, Value, Window
 from noria.tasks import idx
@@ -84,6 +84,7 @@ class Fashion(Task):
             ),
         )
     )
+    fallback = True  # a garment that is taken for its neighbour does no harm
     defaults: Mapping[str, Value] = {
         "start": "2017-09-01",
         "end": "2017-11-10",
@@ -166,9 +167,7 @@ class Fashion(Task):
 
     def fit_rule(self, features: Rows, labels: NDArray[np.int64]) -> Rule:
         """The nearest class mean, in grey levels."""
-        flat = features["image"].reshape(len(labels), -1).astype(np.float32)
-        nearest = fit_nearest_mean(flat, labels, len(self.classes))
-        return lambda rows: nearest(rows["image"].reshape(len(rows["image"]), -1).astype(np.float32))
+        return fit_nearest_mean_rule((self.schema["image"],), features, labels, len(self.classes))
 
     def slices(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:
         """Kinds of garment, and pictures that are hard for their light."""
