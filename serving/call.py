@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from time import monotonic
 
 import msgspec
@@ -20,6 +21,12 @@ from serving.slot import Occupant
 log = logging.getLogger("serving")
 
 KINDS = {400: "malformed", 413: "too_large", 415: "encoding"}  # what metrics call an input that is refused
+
+
+@cache
+def _retry_after(seconds: int) -> tuple[tuple[bytes, bytes], ...]:
+    """The header, made once: under overload a refusal must cost as little as it can."""
+    return ((b"retry-after", b"%d" % seconds),)
 
 
 @dataclass(slots=True)
@@ -67,7 +74,7 @@ class Call:
                 self.occupant.metrics.refused[KINDS.get(fault.status, "other")] += 1
             self.answer(refuse(fault.status, str(fault), fault.headers))
         elif isinstance(fault, OverloadError):
-            self.answer(refuse(503, str(fault), {"retry-after": str(fault.seconds)}))
+            self.answer(Response(msgspec.json.encode({"error": str(fault)}), 503, _retry_after(fault.seconds)))
         elif isinstance(fault, ServingError):
             log.warning("%s: %s", self.endpoint, fault)
             self.answer(refuse(503, str(fault)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 
@@ -13,6 +14,7 @@ from serving.options import Limits
 
 # Two of these could mean two things to two programs in a row, which is how requests are smuggled.
 ONCE = frozenset({b"host", b"content-length", b"content-encoding", b"inference-header-content-length"})
+KEPT_HEAD = 4096  # bytes of a head that is remembered
 PART = 65536  # bytes that a part of a body grows to, before the next one begins: nothing large is copied often
 UPGRADING = frozenset({b"upgrade", b"http2-settings", b"connection"})
 
@@ -28,9 +30,21 @@ class Message:
     size: int  # bytes of the body
 
 
+@dataclass(slots=True, frozen=True)
+class Head:
+    """Line and headers of a request that has been read: the next one on its connection is likely to repeat them."""
+
+    raw: bytes
+    size: int  # bytes of the body
+    method: str
+    path: str
+    headers: Mapping[bytes, bytes]
+
+
 class Reader:
     """Collects `messages` from what it is fed. Memory is bounded by the limits, whatever comes."""
 
+    _last: Head | None  # of the request that was read last, if its bytes may be taken for the same again
     _size: int  # bytes of the body that is being read
     _unseen: int  # bytes since the parser has told anything of them
 
@@ -46,6 +60,12 @@ class Reader:
 
     def feed(self, data: bytes) -> None:
         """Read on; what is whole or wrong by now stands in `messages`."""
+        if not self.reading and not self.broken:
+            last = self._last
+            if last is not None and len(data) == len(last.raw) + last.size and data.startswith(last.raw):
+                self._repeat(last, data)
+                return
+            data = self._feed_head(data)
         step = self._limits.head_bytes
         if len(data) <= step:
             self._feed(data)
@@ -53,6 +73,30 @@ class Reader:
         view = memoryview(data)
         for start in range(0, len(data), step):
             self._feed(view[start : start + step])
+
+    def _repeat(self, head: Head, data: bytes) -> None:
+        """Take a whole request whose head is, byte for byte, the last one's: the parser would find the same again."""
+        request = Request(head.method, head.path, head.headers, data[len(head.raw) :], monotonic())
+        self.messages.append(Message(request, None, keep_alive=True, with_body=True, size=head.size))
+        self.held += head.size
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Read what seems to be the head of a request, and keep it if it proves to be one; returns what is left.
+
+        Proof is that the parser, given these bytes alone, has come to the end of the headers, and to none of the body.
+        """
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4 or end > KEPT_HEAD:
+            return data
+        self._feed(data[:end])
+        if self.in_body and not self.broken and not self._size and not self.wants_continue:
+            headers = self._headers
+            size = int(headers.get(b"content-length", b"0"))
+            plain = b"transfer-encoding" not in headers and b"upgrade" not in headers
+            if size and plain and self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1":
+                method = self._parser.get_method().decode("ascii")
+                self._last = Head(data[:end], size, method, _path_of(self._url), headers)
+        return data[end:]
 
     def take(self) -> Message:
         """Hand out the oldest message."""
@@ -191,6 +235,7 @@ class Reader:
         self._parts: list[bytearray] = []
         self._size = self._head_size = self._count = self._unseen = 0
         self._head_done = False
+        self._last = None
 
     def _refuse_head(self) -> None:
         most, bytes_ = self._limits.headers, self._limits.head_bytes

@@ -91,6 +91,8 @@ class Slot:
 
     def find(self, version: str | None) -> Occupant | None:
         """The occupant of that version, by its digest or its short form; the default one for None."""
+        if version is None:
+            return self._occupant
         return next((one for one in self.occupants if one.model.answers_to(version)), None)
 
     def swap(self, model: ServedModel) -> None:

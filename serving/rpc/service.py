@@ -186,4 +186,7 @@ async def _give(outcome: bytes | Refusal, context: Context) -> bytes:
     """The answer itself, or the end of the call for a refusal."""
     if isinstance(outcome, bytes):
         return outcome
-    raise await context.abort(outcome.code, outcome.message, outcome.trailers)  # it raises itself
+    try:
+        raise await context.abort(outcome.code, outcome.message, outcome.trailers)  # it raises itself
+    except grpc.aio.InternalError as error:  # the client has gone before grpc has noticed: there is nobody to tell
+        raise asyncio.CancelledError from error

@@ -135,6 +135,45 @@ def test_rows_that_the_model_fails_on_take_no_neighbours_along():
     run(test)
 
 
+def test_full_batches_are_run_while_the_loop_is_busy_with_other_things():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        first = await start_first(batcher, model, 0)
+        others = await queue(batcher, (1,), (2,), (3,), (13,), (5, 6), (7,))
+        model.gate.set()
+        ended = monotonic() + PATIENCE
+        while len(model.batches) < 4 and monotonic() < ended:  # the loop does nothing else meanwhile
+            threading.Event().wait(0.001)
+        assert model.batches == [[0], [1, 2], [3, 13], [5, 6]]
+        answers = await asyncio.gather(first, *others, return_exceptions=True)
+        assert [answer if isinstance(answer, Exception) else answer[:, 1].tolist() for answer in answers] == [
+            *([0], [2], [4], [6]),
+            answers[4],
+            *([10, 12], [14]),
+        ]
+        assert isinstance(answers[4], ServingError)
+        assert batcher.idle
+        assert (await submit(batcher, 8)).tolist() == [[8, 16]]
+
+    model = run(test, Limits(batch_rows=2))
+    assert model.batches[4:] == [[3], [13], [7], [8]]
+
+
+def test_those_who_waited_too_long_are_told_so_when_the_thread_finds_them():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        first = await start_first(batcher, model, 0)
+        others = await queue(batcher, (1,), (2,), (3,))
+        started = monotonic()
+        while monotonic() - started < 0.06:
+            threading.Event().wait(0.001)
+        model.gate.set()
+        outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes[1:]] == [OverloadError] * 3
+        assert batcher.idle
+        assert (await submit(batcher, 8)).tolist() == [[8, 16]]
+
+    assert run(test, Limits(batch_rows=2, request_seconds=0.05)).batches == [[0], [8]]
+
+
 def test_a_full_queue_turns_away_and_takes_again_when_there_is_room():
     async def test(batcher: Batcher, model: Doubler) -> None:
         first = await start_first(batcher, model, 1)
