@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from noria.errors import ServingError
-from serving.batching import Arrays, Batcher, OverloadError, PaceTable
+from serving.batching import Arrays, Batcher, OverloadError
 from serving.options import Limits
+from serving.pace import PaceTable
 
 PATIENCE = 30.0
 

@@ -87,8 +87,9 @@ def _words(line: bytes, task: str, host: str) -> str:
     """The predictor's ready line, for people."""
     ready = msgspec.json.decode(line)
     shown = f"[{host}]" if ":" in host else host
-    stands_in = ", a former champion that stands in for the present one," if ready.get("fallback") else ","
+    stands_in = ", a former champion that stands in for the present one" if ready.get("fallback") else ""
     return (
-        f"Serving {task} on http://{shown}:{ready['port']}: {ready['digest'][:12]}{stands_in} and each champion after it\n"
+        f"Serving {task} on http://{shown}:{ready['port']}: {ready['digest'][:12]}{stands_in}, and each champion after "
+        "it\n"
         "Ctrl-C ends it; the log follows\n"
     )
