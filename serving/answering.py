@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from serving.batching import Arrays
+from serving.batch import Arrays
 from serving.binary import parse_json_length
 from serving.call import Call
 from serving.exchange import Response

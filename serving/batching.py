@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from noria.errors import ServingError
+from serving.batch import Arrays, Done, Finished, Waiting, join, part
 from serving.options import Limits
 from serving.pace import PaceTable
 
-Arrays = Mapping[str, NDArray[Any]]
-Done = Callable[[Arrays | Exception], None]
 Run = Callable[[dict[str, NDArray[Any]]], Arrays]
 STUCK = 3  # times the limit of a request: a batch that runs for longer will hardly end
 
@@ -40,34 +37,6 @@ class Watch(Protocol):
 
     def ran(self, outputs: Arrays, rows: int, seconds: float) -> None:
         """Tell of a batch; on the worker's thread, after its answers are on their way."""
-
-
-@dataclass(slots=True)
-class Waiting:
-    """One request in the queue, and who is told its outcome."""
-
-    features: Arrays
-    rows: int
-    came: float  # monotonic seconds
-    done: Done
-    gone: bool = False  # nobody waits for the outcome any more: it is dropped when its turn comes
-    alone: bool = False  # it was in a batch that failed: nobody shares the next one with it
-
-    def leave(self) -> None:
-        """Wait no more."""
-        self.gone = True
-
-
-@dataclass(slots=True)
-class Finished:
-    """A batch that has run."""
-
-    batch: Sequence[Waiting]
-    result: Sequence[Arrays] | Exception
-    rows: int
-    started: float  # monotonic seconds
-    seconds: float
-    last: bool  # the thread waits for another one
 
 
 class Batcher:
@@ -277,8 +246,8 @@ class Batcher:
         outputs: Arrays = {}
         result: Sequence[Arrays] | Exception
         try:
-            outputs = self._run_model(_join(batch))
-            result = _part(outputs, batch)
+            outputs = self._run_model(join(batch))
+            result = part(outputs, batch)
         except Exception as error:  # noqa: BLE001 - whatever a model does, its thread lives on, and its clients are told
             result = error
         seconds = monotonic() - started
@@ -292,21 +261,3 @@ class Batcher:
         if outputs:
             self._watch.ran(outputs, rows, seconds)
         return following
-
-
-def _join(batch: Sequence[Waiting]) -> dict[str, NDArray[Any]]:
-    if len(batch) == 1:
-        return dict(batch[0].features)
-    return {name: np.concatenate([waiting.features[name] for waiting in batch]) for name in batch[0].features}
-
-
-def _part(outputs: Arrays, batch: Sequence[Waiting]) -> list[Arrays]:
-    if len(batch) == 1:
-        return [outputs]
-    parts: list[Arrays] = []
-    start = 0
-    for waiting in batch:
-        end = start + waiting.rows
-        parts.append({name: values[start:end] for name, values in outputs.items()})
-        start = end
-    return parts

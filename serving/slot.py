@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from serving.batching import Batcher, Waiting, Watch
+from serving.batch import Waiting
+from serving.batching import Batcher, Watch
 from serving.metrics import Metrics, ModelMetrics, Unwatched
 from serving.model import ServedModel
 from serving.options import Limits

@@ -14,7 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from noria.errors import ServingError
-from serving.batching import Arrays, Batcher, OverloadError, Waiting
+from serving.batch import Arrays, Waiting
+from serving.batching import Batcher, OverloadError
 from serving.protocol import PredictionRequest
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from functools import partial
 from time import monotonic
 
 from serving.answering import choose, compose
-from serving.batching import Arrays, OverloadError
+from serving.batch import Arrays
+from serving.batching import OverloadError
 from serving.call import KINDS
 from serving.hub import Hub
 from serving.metrics import Metrics

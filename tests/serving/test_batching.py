@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from noria.errors import ServingError
-from serving.batching import Arrays, Batcher, OverloadError
+from serving.batch import Arrays
+from serving.batching import Batcher, OverloadError
 from serving.options import Limits
 from serving.pace import PaceTable
 

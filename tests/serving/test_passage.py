@@ -9,7 +9,8 @@ import pytest
 from test_batching import PATIENCE, Doubler, Quiet, features
 
 from noria.errors import ServingError
-from serving.batching import Arrays, Batcher, OverloadError
+from serving.batch import Arrays
+from serving.batching import Batcher, OverloadError
 from serving.metrics import ModelMetrics
 from serving.options import Limits
 from serving.protocol import PredictionRequest, RequestedOutput
