@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuzz.composing import compose
+from fuzz.http_target import check_chunks
 from noria.schema import Column
 from serving.packing import unpack
 from serving.protocol import (
@@ -102,8 +103,12 @@ def _read_length(_: RequestReader, body: bytes, length: int) -> None:
     assert 0 < parse_json_length(body, length) <= length
 
 
+def _read_http(_: RequestReader, body: bytes, length: int) -> None:
+    check_chunks(body, 1 + length % 64)
+
+
 # Two more ways compose a nearly good request for the first two of these.
-WAYS = (_read_json, _read_binary, _read_v1, _read_packed, _read_length)
+WAYS = (_read_json, _read_binary, _read_v1, _read_packed, _read_length, _read_http)
 
 
 def _check_refusal(error: RequestError) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fuzz.http_target import MARK
 from fuzz.protocol_target import MODELS
 from noria.ml.inference import DATATYPES
 from noria.schema import Column
@@ -19,7 +20,8 @@ WORDS = (
     "inputs", "outputs", "name", "shape", "datatype", "data", "id", "parameters", "binary_data_size", "binary_data",
     "binary_data_output", "instances", "probabilities", "label", "word", "image", "city", "null", "true", "false",
     "1e400", "-1", "18446744073709551616", "4611686018427387904", "[[", "]]", "\\u0069d", "\\ud800", "NaN",
-    *DATATYPES.values(),
+    "HTTP/1.1", "Content-Length: 5", "Transfer-Encoding: chunked", "Connection: close", "Upgrade: h2c",
+    "Expect: 100-continue", "\r\n\r\n", "\r\n", *DATATYPES.values(),
 )  # fmt: skip
 
 
@@ -47,11 +49,16 @@ def make_seeds() -> Iterator[bytes]:
         yield model + b"\2\0\0" + json.dumps({"instances": rows}).encode()
         if len(columns) == 1:
             yield model + b"\2\0\0" + json.dumps({"instances": _sample(columns[0]).tolist()}).encode()
-        yield model + b"\5\0\0" + bytes(60)
-        yield model + b"\6\0\0" + bytes(200)
+        yield model + b"\6\0\0" + bytes(60)
+        yield model + b"\7\0\0" + bytes(200)
         yield model + b"\3\0\0" + gzip.compress(body)
         yield model + b"\3\1\0" + zlib.compress(body)
         yield model + b"\4\xff\xff" + b"123"
+    asked = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde"
+    seen = b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n"
+    parts = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"
+    for requests in ((asked, asked, seen, asked), (parts, asked, asked), (asked + asked, asked)):
+        yield b"\0\5\7\0" + MARK.join(requests)
 
 
 def _ask(columns: tuple[Column, ...], *, binary: bool) -> dict[str, object]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fuzz.http_target import read_chunks
 from serving.options import Limits
 from serving.reading import Reader
 
@@ -36,19 +37,7 @@ PIECES = (
 
 
 def read(chunks: list[bytes]) -> list[tuple[Any, ...]]:
-    reader = Reader(Limits())
-    found = []
-    for chunk in chunks:
-        reader.feed(chunk)
-        while reader.messages:
-            message = reader.take()
-            request, refusal = message.request, message.refusal
-            about = (request.method, request.path, dict(request.headers), request.body) if request else ()
-            found.append(
-                (*about, refusal.status if refusal else 200, message.keep_alive, message.with_body, message.size)
-            )
-        assert reader.held >= 0
-    return found
+    return read_chunks(chunks, Limits())
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=6), st.integers(1, 40))

@@ -1,0 +1,37 @@
+"""HTTP target: what a connection reads is the same however its bytes arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from serving.options import Limits
+from serving.reading import Reader
+
+MARK = b"\xff\xfe"  # where the fuzzer cuts; no byte of a good head
+LIMITS = Limits(headers=16, body_bytes=2000)  # no input is as long as a head may be: where that is seen may differ
+
+
+def check_chunks(data: bytes, step: int) -> None:
+    """Read the bytes cut at the marks, and the same bytes cut every `step`; AssertionError where these differ."""
+    pieces = data.split(MARK)
+    stream = b"".join(pieces)
+    steps = [stream[at : at + step] for at in range(0, len(stream), step)]
+    found, expected = read_chunks(pieces, LIMITS), read_chunks(steps, LIMITS)
+    assert found == expected, (found, expected)
+
+
+def read_chunks(chunks: Sequence[bytes], limits: Limits) -> list[tuple[Any, ...]]:
+    """All that a reader says of these chunks: method, path, headers and body, or the status of a refusal."""
+    reader = Reader(limits)
+    found: list[tuple[Any, ...]] = []
+    for chunk in chunks:
+        reader.feed(chunk)
+        while reader.messages:
+            message = reader.take()
+            request, refusal = message.request, message.refusal
+            about = (request.method, request.path, dict(request.headers), request.body) if request else ()
+            status = refusal.status if refusal else 200
+            found.append((*about, status, message.keep_alive, message.with_body, message.size))
+        assert 0 <= reader.held <= limits.body_bytes, reader.held
+    return found
