@@ -38,7 +38,7 @@ $(STAMP): requirements/dev.txt pyproject.toml | $(BIN)/python
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements/dev.txt)"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python --compile-bytecode $(TORCH_FLAG) -r requirements/dev.txt
 	@PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m compileall -q src components pipelines serving
+	@$(BIN)/python -m compileall -q src components pipelines serving feature_repo
 	@touch $@
 
 data: setup  ## Bring the data set of TASK (fashion): a Debian package where there is one, else a download
@@ -71,7 +71,7 @@ compile: setup  ## Compile the pipeline, and the gRPC service's description, aft
 	@$(BIN)/python -m grpc_tools.protoc -Iserving/rpc --descriptor_set_out=serving/rpc/inference.binpb serving/rpc/inference.proto
 
 lock: setup  ## Pin the dependencies of each role again
-	@for role in serving steps dev; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links --no-annotate \
+	@for role in serving steps features dev; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links --no-annotate \
 	  --no-header --python-version 3.11 --extra $$role pyproject.toml -o requirements/$$role.txt; done
 	@sed -i 's/+cpu$$//' requirements/*.txt
 

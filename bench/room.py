@@ -19,6 +19,7 @@ from bench.figure import Figure
 PROGRAMS = {
     "command": "bench.command",
     "steps": "bench.steps",
+    "features": "bench.features",
     "main-job": "bench.main_job",
     "training": "bench.learning",
     "serving": "bench.serving",

@@ -75,7 +75,7 @@ class S3Store:
 
     def get(self, key: str) -> bytes:
         sink = io.BytesIO()
-        self._receive(self._base + check_key(key), lambda: sink)
+        self.receive(self._base + check_key(key), lambda: sink)
         return sink.getvalue()
 
     def list(self, prefix: str, *, after: str = "") -> list[str]:
@@ -92,7 +92,7 @@ class S3Store:
 
     def exists(self, key: str) -> bool:
         full = self._base + check_key(key)
-        return self._head(full) is not None or self._head(f"{full}/{_COMPLETE}") is not None
+        return self.head(full) is not None or self.head(f"{full}/{_COMPLETE}") is not None
 
     def delete(self, key: str) -> None:
         full = self._base + check_key(key)
@@ -110,7 +110,7 @@ class S3Store:
                 f"{self.uri(prefix)} is there, or was begun, and differs from {folder}: expected the same files; "
                 "a key is used for one content only, so remove all objects below it, then run again"
             )
-        if self._head(f"{full}/{_COMPLETE}") is not None:
+        if self.head(f"{full}/{_COMPLETE}") is not None:
             return
         for file in contents.files:
             with (folder / file.name).open("rb") as body:
@@ -123,7 +123,7 @@ class S3Store:
 
     def fetch_folder(self, prefix: str, folder: Path) -> None:
         full = self._base + check_key(prefix)
-        if self._head(f"{full}/{_COMPLETE}") is None:
+        if self.head(f"{full}/{_COMPLETE}") is None:
             raise ObjectMissingError(f"no whole folder at {self.uri(prefix)}: check the key and NORIA_OBJECTS")
         contents = self._contents(full)
         if folder.exists() and any(folder.iterdir()):
@@ -148,7 +148,7 @@ class S3Store:
                 path = staging / file.name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as sink:
-                    self._receive(f"{full}/{file.name}", lambda sink=sink: sink)  # type: ignore[misc]
+                    self.receive(f"{full}/{file.name}", lambda sink=sink: sink)  # type: ignore[misc]
             if read_contents(staging) != contents:
                 raise StoreError(f"s3://{self.bucket}/{full} holds other files than it says: publish the folder again")
             publish_folder(staging, folder)
@@ -156,7 +156,7 @@ class S3Store:
     def _contents(self, full: str) -> Contents:
         key = f"{full}/{_CONTENTS}"
         sink = io.BytesIO()
-        self._receive(key, lambda: sink)
+        self.receive(key, lambda: sink)
         try:
             return decode_contents(sink.getvalue())
         except ValueError as error:
@@ -173,7 +173,7 @@ class S3Store:
         except (ClientError, BotoCoreError) as error:
             # The answer to an earlier try of this write may have been lost, so its own mark may be what is in the way.
             if "IfNoneMatch" in options and code_of(error) in _CONFLICTS:
-                found = self._head(full)
+                found = self.head(full)
                 return mark if found and found.get("Metadata", {}).get("noria-write") == mark else ""
             raise self._failure("written", full, error) from error
         return mark
@@ -192,7 +192,8 @@ class S3Store:
                 )
             self._honoured = True
 
-    def _head(self, full: str) -> dict[str, Any] | None:
+    def head(self, full: str) -> dict[str, Any] | None:
+        """What the server says of the object under the whole key, None where there is none; StoreError if it fails."""
         try:
             found: dict[str, Any] = self._client.head_object(Bucket=self.bucket, Key=full)
         except (ClientError, BotoCoreError) as error:
@@ -201,7 +202,8 @@ class S3Store:
             raise self._failure("read", full, error) from error
         return found
 
-    def _receive(self, full: str, sink: Callable[[], BinaryIO]) -> None:
+    def receive(self, full: str, sink: Callable[[], BinaryIO]) -> None:
+        """Write the object under the whole key to a sink, a new one each try; ObjectMissingError, StoreError."""
         for attempt in range(self._attempts):
             try:
                 return self._download(full, sink())

@@ -1,0 +1,1 @@
+"""The feature repository: how Feast finds, joins and writes what models are trained on."""
