@@ -79,7 +79,7 @@ class Batcher:
     @property
     def idle(self) -> bool:
         """Say whether nothing runs and nothing waits."""
-        return not self._busy
+        return not self._busy and not self._queue
 
     @property
     def closed(self) -> bool:
@@ -93,7 +93,7 @@ class Batcher:
 
     def admit(self) -> None:
         """Raise OverloadError where a request that comes now would not be answered in time; costs next to nothing."""
-        if not self._busy:
+        if self.idle:
             return
         now = monotonic()
         wait = self._wait_at(now)
@@ -145,6 +145,8 @@ class Batcher:
         """Tell this fault to all that run or wait; what still comes of them is dropped."""
         with self._lock:
             present = (*self._running, *self._queue) if self._busy else tuple(self._queue)
+            self._queue.clear()
+            self._queued_rows = 0
         for waiting in present:
             if not waiting.gone:
                 waiting.gone = True

@@ -48,7 +48,7 @@ def read_block(reader: ColumnReader, body: bytes, start: int, size: int, rows: i
         )
     shape = (rows, *column.shape)
     if reader.is_text:
-        return _read_texts(body, start, size, count, column.name).reshape(shape)
+        return reader.rule.check(_read_texts(body, start, size, count, column.name).reshape(shape))
     array = np.ndarray(shape, column.dtype, body, start)
     if column.type == "bool" and array.view(np.uint8).max() > 1:
         raise RequestError(f"data of {column.name!r} has a byte of {array.view(np.uint8).max()}: expected 0 or 1")

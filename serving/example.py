@@ -14,7 +14,7 @@ def example_value(column: Column) -> bool | int | float | str:
     if kind == "b":
         return False
     if column.type == "string":
-        return "text"
+        return column.choices[0] if column.choices else "text"
     low, high = column.minimum, column.maximum
     middle = 0.0
     if low is not None and high is not None:

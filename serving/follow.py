@@ -54,7 +54,9 @@ class Follower:
         digest, fault = await _attempt(self._champion)
         if fault is not None:
             self._note_outage(fault)
-        elif not digest or digest == self._slot.occupant.model.digest:
+        elif not digest:
+            self._settle()
+        elif digest == self._slot.occupant.model.digest:
             self._slot.vouch()  # a rollback can make the one that stands in champion
             self._settle()
         elif not self._rests(digest):

@@ -153,6 +153,7 @@ def _describe_column(column: Column) -> ColumnCard:
         most=most,
         nullable=ValueRule(column).allows_missing,
         example=_example_text(column),
+        choices=column.choices,
     )
 
 

@@ -92,9 +92,10 @@ class Reader:
         if self.in_body and not self.broken and not self._size and not self.wants_continue:
             headers = self._headers
             size = int(headers.get(b"content-length", b"0"))
+            method = self._parser.get_method().decode("ascii")
             plain = b"transfer-encoding" not in headers and b"upgrade" not in headers
-            if size and plain and self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1":
-                method = self._parser.get_method().decode("ascii")
+            stays = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
+            if size and plain and stays and method != "HEAD":
                 self._last = Head(data[:end], size, method, _path_of(self._url), headers)
         return data[end:]
 

@@ -233,6 +233,8 @@ def _value(column: Column) -> Json:
 
 def _number_or_text(column: Column) -> Json:
     kind = column.dtype.kind
+    if column.choices:
+        return _choice(column)
     if kind not in "uif":
         return {"type": "boolean"} if kind == "b" else STRING
     low: float
@@ -248,6 +250,13 @@ def _number_or_text(column: Column) -> Json:
     if column.maximum is not None:
         high = min(high, column.maximum if kind == "f" else math.floor(column.maximum))
     return {"type": "number" if kind == "f" else "integer", "minimum": low, "maximum": high}
+
+
+def _choice(column: Column) -> Json:
+    if not ValueRule(column).allows_missing:
+        return {"type": "string", "enum": list(column.choices)}
+    about = "any text, of which the model knows the examples; it takes every other for unknown, as it does null"
+    return {"type": "string", "examples": list(column.choices), "description": about}
 
 
 def _output_value(spec: OutputSpec) -> Json:

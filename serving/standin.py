@@ -101,7 +101,7 @@ class Passage:
             one = self._line[place]
             if not (one.takes and (place == 0 or one.gives(self._request))):
                 continue
-            if first:
+            if place:  # a whole queue may come at once, when it is given up
                 try:
                     one.batcher.admit()
                 except OverloadError as error:

@@ -61,13 +61,24 @@ class InstanceReader:
             raise RequestError(f"found more than {most} values: expected at most {self._max_rows} instances", 413)
         instances = decode(self._objects.decode, data, "instances")
         rows = self.check_rows(len(instances))
-        if count_texts(data) != rows * self._texts:
+        columns = [[getattr(one, f"f{place}") for one in instances] for place in range(len(self._readers))]
+        gaps = sum(
+            _count_missing(values)
+            for reader, values in zip(self._readers, columns, strict=True)
+            if reader.is_text and reader.rule.allows_missing
+        )
+        features = {
+            reader.column.name: to_array(values, reader.column, (rows, *reader.column.shape), reader.rule)
+            for reader, values in zip(self._readers, columns, strict=True)
+        }
+        if count_texts(data) != rows * self._texts - gaps:
             raise RequestError("instances have a key twice in one object: expected each key once")
-        features = {}
-        for place, reader in enumerate(self._readers):
-            values = [getattr(one, f"f{place}") for one in instances]
-            features[reader.column.name] = to_array(values, reader.column, (rows, *reader.column.shape), reader.rule)
         return features, rows
+
+
+def _count_missing(values: list[Any]) -> int:
+    """Count the nulls in nested lists."""
+    return sum(_count_missing(value) if isinstance(value, list) else value is None for value in values)
 
 
 def _objects_type(columns: Sequence[Column]) -> Any:

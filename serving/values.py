@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noria.schema import Column
-from serving.refusal import RequestError
+from serving.refusal import RequestError, show
 
 
 class ValueRule:
@@ -16,25 +16,47 @@ class ValueRule:
 
     A float column whose schema allows missing values (`maximum_null_share` above 0) takes NaN for a value that is
     missing as a whole; infinity, and NaN in a part of a value, are no numbers in any column.
+
+    A text column with choices takes these and no others. Where its schema allows missing values it takes any text, and
+    the model takes one that it does not know for missing, as it does "" and JSON's null, which becomes "".
     """
 
     def __init__(self, column: Column) -> None:
         self._column = column
         self._is_float = column.dtype.kind == "f"
-        self.allows_missing = self._is_float and column.maximum_null_share > 0
+        self._choices = frozenset(column.choices)
+        self.allows_missing = (self._is_float or bool(self._choices)) and column.maximum_null_share > 0
         self._low, self._high = _bounds(column)
-        self._is_free = not self._is_float and self._low is None and self._high is None
+        self._is_free = not (self._is_float or self._choices) and self._low is None and self._high is None
 
     def check(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return the array (rows, *shape) itself, or raise RequestError with the first value that must not stand."""
+        """Return the array (rows, *shape) itself, or raise RequestError with the first value that must not stand.
+
+        A missing text becomes "" in it.
+        """
         if self._is_free:
             return array
+        if self._choices:
+            return self._check_texts(array)
         if self._is_float and not np.isfinite(array).all():
             self._check_missing(array)
         if self._low is not None and np.fmin.reduce(array, axis=None) < self._low:
             raise self._refuse(array, array < self._low)
         if self._high is not None and np.fmax.reduce(array, axis=None) > self._high:
             raise self._refuse(array, array > self._high)
+        return array
+
+    def _check_texts(self, array: NDArray[Any]) -> NDArray[Any]:
+        flat = array.ravel().tolist()
+        if not self.allows_missing:
+            if not self._choices.issuperset(flat):
+                raise self._refuse(array, _mark(array, [text not in self._choices for text in flat]))
+        elif None in flat:
+            gaps = _mark(array, [text is None for text in flat])
+            parts = gaps.reshape(len(array), -1)
+            if (parts.any(axis=1) & ~parts.all(axis=1)).any():
+                raise self._refuse(array, gaps)
+            array[gaps] = ""
         return array
 
     def _check_missing(self, array: NDArray[Any]) -> None:
@@ -53,12 +75,21 @@ class ValueRule:
         expected = (
             f"{self._column.type} numbers" if low == high == "any" else f"{low} to {high} {self._column.unit}".strip()
         )
+        if self._choices:
+            expected = f"one of {show(list(self._column.choices))}"
         if self.allows_missing:
-            expected += ", or NaN (null in JSON) for a value that is missing as a whole"
+            word = "null" if self._choices else "NaN (null in JSON)"
+            expected += f", or {word} for a value that is missing as a whole"
         elif self._is_float:
             expected += ", none of them NaN or infinite"
-        found = array.ravel()[place].item()
-        return RequestError(f"data of {self._column.name!r} has {found} at {index}: expected {expected}")
+        (found,) = array.ravel()[place : place + 1].tolist()
+        told = show(found) if isinstance(found, str) else found
+        return RequestError(f"data of {self._column.name!r} has {told} at {index}: expected {expected}")
+
+
+def _mark(array: NDArray[Any], found: list[bool]) -> NDArray[np.bool_]:
+    """Which places of the array were found, in its flat order, as a mask of its shape."""
+    return np.array(found, np.bool_).reshape(array.shape)
 
 
 def _bounds(column: Column) -> tuple[Any, Any]:

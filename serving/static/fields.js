@@ -25,9 +25,16 @@ function countOf(shape) {
 
 /** Read one value as JSON text; `text` is what stands in the form. */
 function readValue(column, text) {
-  if (column.kind === "text") return JSON.stringify(text);
+  if (column.kind === "text") return readText(column, text);
   if (column.kind === "flag") return readFlag(text);
   return column.whole ? readWhole(column, text) : readDecimal(column, text);
+}
+
+function readText(column, text) {
+  if (column.choices.length && !column.nullable && !column.choices.includes(text)) {
+    throw new Problem(`found “${shorten(text)}”: expected one of ${shorten(column.choices.join(", "))}`);
+  }
+  return JSON.stringify(text);
 }
 
 function readFlag(text) {
@@ -143,7 +150,7 @@ function readControl(column, content) {
   if (!column.shape.length) {
     const text = column.kind === "text" ? content : content.trim();
     if (text === "" && column.nullable) return [MISSING];
-    if (text === "" && column.kind !== "text") throw new Problem("found nothing: expected a value");
+    if (text === "" && (column.kind !== "text" || column.choices.length)) throw new Problem("found nothing: expected a value");
     return [readValue(column, text)];
   }
   if (content.trim() === "" && column.nullable) return new Array(count).fill(MISSING);

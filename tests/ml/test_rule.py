@@ -114,3 +114,26 @@ def test_a_graph_that_answers_otherwise_does_not_fit_or_is_none_is_refused() -> 
 def test_a_column_that_holds_no_numbers_is_named() -> None:
     with pytest.raises(TrainingError, match="column 'name' is a string"):
         fitted(COLUMNS)
+
+
+def named(name: str) -> tuple[Column, ...]:
+    return (
+        Column(name=name, type="float32", role="feature"),
+        Column(name="rule/weights", type="float32", role="feature"),
+    )
+
+
+def test_a_feature_may_have_any_name_but_the_answers() -> None:
+    values = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    labels = (values[:, 0] > 0).astype(np.int64)
+    for name in ("weights", "scores", "part 0", "rule//side by side"):
+        columns = named(name)
+        rows = {column.name: values[:, place] for place, column in enumerate(columns)}
+        schema = Schema(columns=(*SCHEMA.columns[:2], *columns, SCHEMA.columns[-1]))
+        rule = fit_nearest_mean_rule(columns, rows, labels, 2)
+        export_rule(SimpleNamespace(name="things", schema=schema), rule, rows)  # type: ignore[arg-type]
+    columns = named("probabilities")
+    schema = Schema(columns=(*SCHEMA.columns[:2], *columns, SCHEMA.columns[-1]))
+    rule = fit_nearest_mean_rule(columns, {column.name: values[:, 0] for column in columns}, labels, 2)
+    with pytest.raises(TrainingError, match="give it another name"):
+        rule.write_graph(schema)

@@ -171,9 +171,36 @@ def test_those_who_waited_too_long_are_told_so_when_the_thread_finds_them():
         outcomes = await asyncio.gather(first, *others, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes[1:]] == [OverloadError] * 3
         assert batcher.idle
+
+    assert run(test, Limits(batch_rows=2, request_seconds=0.05)).batches == [[0]]
+
+
+def test_what_is_given_up_is_told_and_kept_no_longer():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        first = await start_first(batcher, model, 0)
+        others = await queue(batcher, (1,), (2, 3))
+        batcher.give_up(ServingError("late"))
+        assert batcher.depth == 0
+        assert not batcher.idle
+        outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+        assert [str(outcome) for outcome in outcomes] == ["late"] * 3
+        model.gate.set()
         assert (await submit(batcher, 8)).tolist() == [[8, 16]]
 
-    assert run(test, Limits(batch_rows=2, request_seconds=0.05)).batches == [[0], [8]]
+    assert run(test).batches == [[0], [8]]
+
+
+def test_a_queue_is_as_long_as_it_may_be_before_its_first_batch_has_begun_too():
+    async def test(batcher: Batcher, model: Doubler) -> None:
+        assert batcher.idle
+        waiting = [submit(batcher, 1), submit(batcher, 2)]
+        assert not batcher.idle
+        with pytest.raises(OverloadError, match="2 requests wait"):
+            submit(batcher, 3)
+        model.gate.set()
+        await asyncio.gather(*waiting)
+
+    run(test, Limits(waiting_requests=2))
 
 
 def test_a_full_queue_turns_away_and_takes_again_when_there_is_room():

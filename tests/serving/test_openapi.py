@@ -150,7 +150,10 @@ GAPS = (
     Column(name="way", type="float32", role="feature", shape=(2,), maximum_null_share=0.5, minimum=0),
     Column(name="carrier", type="string", role="feature"),
     Column(name="stops", type="int64", role="feature", maximum_null_share=0.5),
+    Column(name="origin", type="string", role="feature", choices=("EWR", "JFK")),
+    Column(name="makers", type="string", role="feature", shape=(2,), choices=("A", "B"), maximum_null_share=0.5),
 )
+KNOWN = {"origin": "JFK", "makers": ["A", "B"]}
 
 
 @pytest.mark.parametrize(
@@ -166,9 +169,15 @@ GAPS = (
         ({"way": [0.5, 2], "carrier": "AA", "stops": 2**63}, False),
         ({"way": [0.5, 2], "carrier": "AA", "stops": 1, "more": 1}, False),
         ({"way": [0.5, 2], "carrier": "AA"}, False),
+        ({"way": [0.5, 2], "carrier": "AA", "stops": 1, "origin": "LGA"}, False),
+        ({"way": [0.5, 2], "carrier": "AA", "stops": 1, "origin": None}, False),
+        ({"way": [0.5, 2], "carrier": "AA", "stops": 1, "makers": ["C", ""]}, True),  # what may be missing, and is
+        ({"way": [0.5, 2], "carrier": "AA", "stops": 1, "makers": [None, None]}, True),
+        ({"way": [0.5, 2], "carrier": "AA", "stops": 1, "makers": ["A", None]}, False),
     ],
 )
 def test_document_and_reader_agree_on_gaps_and_texts(make: Any, row: dict[str, Any], fits: bool) -> None:
+    row = KNOWN | row
     model = replace(make(ONE)[1], facts=facts_of(GAPS))
     schema = json.loads(describe([model], "1"))["components"]["schemas"]["wardrobe.V1Request"]
     assert is_valid(schema, {"instances": [row]}) == fits

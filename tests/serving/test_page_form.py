@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from tabs import expect_answer, question_after
-from tiny_models import facts_of, make_model
+from tiny_models import facts_of, make_model, make_placing_model
 from website import served_page
 
 from noria.ml.bundle import Facts
@@ -21,6 +21,10 @@ FORM = (
     Column(name="new", type="bool", role="feature"),
 )
 GAPS = (Column(name="age", type="float32", role="feature", maximum_null_share=0.5), FORM[2])
+TEXTS = (
+    Column(name="maker", type="string", role="feature", choices=("Ant", "Bee"), maximum_null_share=0.5),
+    Column(name="size", type="string", role="feature", choices=("S", "M")),
+)
 LARGE = 9007199254740993  # the first whole number that JavaScript's numbers do not hold
 
 
@@ -33,6 +37,12 @@ def form(publish: Callable[[bytes, Facts], Path], home: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def gaps(publish: Callable[[bytes, Facts], Path], home: Path) -> Iterator[str]:
     with served_page(publish(make_model(GAPS), replace(facts_of(GAPS), task="gaps")), home) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def texts(publish: Callable[[bytes, Facts], Path], home: Path) -> Iterator[str]:
+    with served_page(publish(make_placing_model(TEXTS), replace(facts_of(TEXTS), task="texts")), home) as address:
         yield address
 
 
@@ -97,6 +107,22 @@ def test_only_what_the_schema_lets_be_missing_may_be_left_empty(tab: Page, gaps:
         tab.keyboard.press("Enter")
     assert json.loads(asked.value.post_data or "")["inputs"][0]["data"] == [None]
     expect(tab.get_by_role("alert")).to_contain_text("not finite")  # this model cannot do without; the page says so
+
+
+def test_a_text_is_one_of_its_choices_and_may_be_unknown_where_the_schema_says_so(tab: Page, texts: str) -> None:
+    tab.goto(texts)
+    assert tab.get_by_label("maker").locator("option").all_inner_texts() == ["unknown", "Ant", "Bee"]
+    assert tab.get_by_label("size").locator("option").all_inner_texts() == ["choose…", "S", "M"]
+    tab.get_by_role("button", name="Ask the model").click()
+    expect(tab.get_by_label("size")).to_be_focused()
+    expect(tab.get_by_label("size")).to_have_accessible_description(re.compile("found nothing: expected a value"))
+    tab.get_by_label("size").select_option("M")
+    question = question_after(tab, tab.get_by_role("button", name="Ask the model").click)
+    assert [each["data"] for each in question["inputs"]] == [[None], ["M"]]
+    tab.get_by_label("maker").select_option("Bee")
+    question = question_after(tab, tab.get_by_role("button", name="Ask the model").click)
+    assert [each["data"] for each in question["inputs"]] == [["Bee"], ["M"]]
+    expect_answer(tab, f"{texts}/v2/models/texts/infer", question)
 
 
 def test_a_refusal_and_a_silent_server_are_told(tab: Page, form: str) -> None:

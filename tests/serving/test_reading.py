@@ -19,10 +19,12 @@ CLOSING = b"POST /last HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: c
 OLD = b"POST /old HTTP/1.0\r\nContent-Length: 5\r\n\r\nabcde"
 ASKING = b"POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nabcde"
 LEAVING = b"POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\nabcde"
+NAMED = b"HEAD /v2 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde"
+OLD_KEPT = b"POST /old HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nabcde"
 LOOKING = b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n"
 PIECES = (
     *(HEAD + body for body in (b"abcde", b"\r\n\r\n.", b"POST ", b"\r\n\r\n\r")),
-    *(OTHER + b"abc", OTHER + b"\r\n\r", LOOKING, CHUNKED, CLOSING, OLD, ASKING, LEAVING),
+    *(OTHER + b"abc", OTHER + b"\r\n\r", LOOKING, CHUNKED, CLOSING, OLD, ASKING, LEAVING, NAMED, OLD_KEPT),
     *(
         b"\r\n",
         b"\r\n\r\n",
@@ -45,6 +47,8 @@ def read(chunks: list[bytes]) -> list[tuple[Any, ...]]:
 @example([b"\r\n" + HEAD + b"abcde", b"\r\n" + HEAD + b"abcde"], 7)
 @example([HEAD + b"\r\n\r\n.\r\n", HEAD + b"\r\n\r\n.\r\n"], 3)
 @example([CLOSING, CLOSING], 9)
+@example([NAMED, NAMED, NAMED], 1)
+@example([OLD_KEPT, OLD_KEPT], 1)
 @example([LEAVING, LEAVING], 9)
 def test_chunks_change_nothing(pieces: list[bytes], step: int) -> None:
     stream = b"".join(pieces)

@@ -155,3 +155,61 @@ def test_memory_is_bounded_by_a_small_multiple_of_the_body():
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 24 * len(body), kind  # a float of JSON's two bytes takes 24, and its places in two lists
+
+
+CHOICES = ("EWR", "JFK")
+
+
+def read_everywhere(given: Column, rows: list[Any], shape: list[int]) -> list[np.ndarray]:
+    """Read the same texts as V1 and V2 and in binary; None, which binary does not have, stands there as ""."""
+    reader = RequestReader([given], OUTPUTS, 4)
+    flat = np.array(rows, object).reshape(shape)
+    block = write_block(np.array([text or "" for text in flat.ravel().tolist()], object))
+    return [
+        reader.read_v2(ask(given, flat, flat.ravel().tolist()), None).features["x"],
+        reader.read_v1(json.dumps({"instances": rows}).encode()).features["x"],
+        reader.read_v1(json.dumps({"instances": [{"x": row} for row in rows]}).encode()).features["x"],
+        read_block(ColumnReader(given), block, 0, len(block), len(flat)),
+    ]
+
+
+@pytest.mark.parametrize("rows", [["JFK", None, "", "LGA"], [["JFK", "EWR"], [None, None], ["", "LGA"]]])
+def test_a_text_that_may_be_missing_may_be_any_and_null_is_the_empty_one(rows: list[Any]):
+    shape = list(np.array(rows, object).shape)
+    given = column("string", tuple(shape[1:]), choices=CHOICES, maximum_null_share=0.1)
+    for found in read_everywhere(given, rows, shape):
+        assert found.ravel().tolist() == [text or "" for text in np.array(rows, object).ravel().tolist()]
+
+
+@pytest.mark.parametrize("text", ["LGA", "", "jfk", None])
+def test_a_text_that_must_be_a_choice_is_refused_when_it_is_none(text: str | None):
+    said = "null" if text is None else r"at \[1\]: expected one of \['EWR', 'JFK'\]"
+    given = column("string", choices=CHOICES)
+    reader = RequestReader([given], OUTPUTS, 4)
+    for read in (
+        lambda: reader.read_v2(ask(given, np.array(["JFK", text], object), ["JFK", text]), None),
+        lambda: reader.read_v1(json.dumps({"instances": ["JFK", text]}).encode()),
+        lambda: reader.read_v1(json.dumps({"instances": [{"x": "JFK"}, {"x": text}]}).encode()),
+    ):
+        with pytest.raises(RequestError, match=said):
+            read()
+    if text is not None:
+        block = write_block(np.array([text], object))
+        with pytest.raises(RequestError, match="expected one of"):
+            read_block(ColumnReader(given), block, 0, len(block), 1)
+    assert all((found == ["JFK", "EWR"]).all() for found in read_everywhere(given, ["JFK", "EWR"], [2]))
+
+
+def test_a_part_of_a_missing_text_is_refused():
+    given = column("string", (2,), choices=CHOICES, maximum_null_share=0.1)
+    with pytest.raises(RequestError, match=r"has None at \[1, 0\]: expected one of .* or null for a value"):
+        RequestReader([given], OUTPUTS, 4).read_v1(b'{"instances": [["JFK", "EWR"], [null, "EWR"]]}')
+
+
+def test_a_key_that_stands_twice_beside_a_missing_text_is_seen():
+    given = [column("string", choices=CHOICES, maximum_null_share=0.1), Column(name="y", type="bool", role="feature")]
+    reader = RequestReader(given, OUTPUTS, 4)
+    assert reader.read_v1(b'{"instances": [{"x": null, "y": true}]}').features["x"].tolist() == [""]
+    for twice in (b'"x": null, "x": null', b'"x": "JFK", "x": null', b'"x": null, "x": "JFK"'):
+        with pytest.raises(RequestError, match="a key twice"):
+            reader.read_v1(b'{"instances": [{%b, "y": true}]}' % twice)

@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from noria.ml.bundle import Calibration, Facts
+from noria.ml.choices import DOMAIN, VERSION, placing_node
 from noria.schema import Column, Schema
 from noria.task import Task
 
@@ -113,6 +114,21 @@ def make_model(
         nodes, "tiny", inputs, [output], [numpy_helper.from_array(value, name) for name, value in constants.items()]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
+
+
+def make_placing_model(features: Sequence[Column]) -> bytes:
+    """The model of the places of texts: each column has choices, and they come in raw."""
+    numbers = [replace(column, type="int64", choices=(), name=f"place of {column.name}") for column in features]
+    model = onnx.load_from_string(make_model(numbers))
+    pairs = zip(features, numbers, strict=True)
+    nodes = [placing_node(column, column.name, number.name) for column, number in pairs]
+    nodes += model.graph.node
+    del model.graph.node[:], model.graph.input[:]
+    model.graph.node.extend(nodes)
+    model.graph.input.extend(helper.make_tensor_value_info(c.name, TYPES[c.type], ["rows", *c.shape]) for c in features)
+    model.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
     onnx.checker.check_model(model)
     return model.SerializeToString(deterministic=True)
 

@@ -70,9 +70,15 @@ class _Echo:
         self._thread.join()
 
     def last_words(self) -> str:
-        """The last line that the predictor wrote before it ended."""
+        """The reason that the predictor gave before it ended."""
         self._thread.join()
-        return self._last.decode(errors="replace").strip().removeprefix("serving: ") or "it did not say why"
+        last = self._last.decode(errors="replace").strip()
+        said = last.removeprefix("serving: ")
+        if said != last:
+            return said
+        code = self._predictor.poll() or 0
+        how = f"signal {-code} ended it" if code < 0 else "it did not say why"
+        return f"{how}; its log, above, shows what came before"
 
     def _pass_on(self) -> None:
         for line in self._predictor.stderr or ():

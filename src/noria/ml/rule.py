@@ -36,24 +36,29 @@ class NearestMeanRule:
         """
         from onnx import TensorProto, helper, numpy_helper
 
+        if any(column.name == PROBABILITIES for column in schema.features):
+            raise TrainingError(f"a feature is called {PROBABILITIES!r}, as the answer is: give it another name")
+        own = "rule/"
+        while any(column.name.startswith(own) for column in schema.features):
+            own += "/"
         nearest = self.nearest
         numbers = {
-            "weights": 2.0 * nearest.means.T / nearest.temperature,
-            "offsets": np.where(nearest.present, -(nearest.means**2).sum(axis=1) / nearest.temperature, -np.inf),
+            f"{own}weights": 2.0 * nearest.means.T / nearest.temperature,
+            f"{own}offsets": np.where(nearest.present, -(nearest.means**2).sum(axis=1) / nearest.temperature, -np.inf),
         }
         nodes, parts = [], []
         for place, column in enumerate(self.columns):
-            parts.append(f"part {place}")
+            parts.append(f"{own}part {place}")
             nodes += [
-                helper.make_node("Cast", [column.name], [f"number {place}"], to=TensorProto.DOUBLE),
-                helper.make_node("Flatten", [f"number {place}"], [parts[-1]], axis=1),
+                helper.make_node("Cast", [column.name], [f"{own}number {place}"], to=TensorProto.DOUBLE),
+                helper.make_node("Flatten", [f"{own}number {place}"], [parts[-1]], axis=1),
             ]
         nodes += [
-            helper.make_node("Concat", parts, ["side by side"], axis=1),
-            helper.make_node("MatMul", ["side by side", "weights"], ["products"]),
-            helper.make_node("Add", ["products", "offsets"], ["scores"]),
-            helper.make_node("Softmax", ["scores"], ["shares"], axis=1),
-            helper.make_node("Cast", ["shares"], [PROBABILITIES], to=TensorProto.FLOAT),
+            helper.make_node("Concat", parts, [f"{own}side by side"], axis=1),
+            helper.make_node("MatMul", [f"{own}side by side", f"{own}weights"], [f"{own}products"]),
+            helper.make_node("Add", [f"{own}products", f"{own}offsets"], [f"{own}scores"]),
+            helper.make_node("Softmax", [f"{own}scores"], [f"{own}shares"], axis=1),
+            helper.make_node("Cast", [f"{own}shares"], [PROBABILITIES], to=TensorProto.FLOAT),
         ]
         inputs = [
             helper.make_tensor_value_info(
