@@ -146,7 +146,7 @@ class Service:
 
     @property
     def _is_ready(self) -> bool:
-        return not self._standing.draining and bool(self._hub.slots)
+        return not self._standing.draining and self._hub.ready
 
     def _server_live(self, _: bytes) -> Message:
         return schema.ServerLiveResponse(live=True)
@@ -159,8 +159,8 @@ class Service:
 
     def _model_ready(self, data: bytes) -> Message:
         request = parse(schema.ModelReadyRequest, data)
-        self._hub.find(request.name, request.version or None)
-        return schema.ModelReadyResponse(ready=self._is_ready)
+        occupant = self._hub.find(request.name, request.version or None)
+        return schema.ModelReadyResponse(ready=not self._standing.draining and not occupant.stuck)
 
     def _model_metadata(self, data: bytes) -> Message:
         request = parse(schema.ModelMetadataRequest, data)

@@ -71,6 +71,21 @@ def test_a_draining_server_is_not_ready_but_still_answers(one_bundle: Path, home
         running.process.kill()
 
 
+def test_a_model_that_hangs_is_not_ready(slow_bundle: Path, home: Path):
+    limit = ["--request-seconds", "0.2"]
+    with (
+        rpc_predictor(["--bundle", slow_bundle, *limit], home) as running,
+        triton(running) as client,
+        channel_to(running) as channel,
+    ):
+        assert client.is_model_ready("wardrobe")
+        in_background(channel, ENDLESS)
+        wait_until(lambda: not client.is_server_ready(), "the server is not ready")
+        assert client.is_server_live()
+        assert not client.is_model_ready("wardrobe")
+        running.process.kill()
+
+
 def test_a_call_that_outlasts_the_grace_is_told_and_does_not_keep_the_process_alive(slow_bundle: Path, home: Path):
     grace = ["--grace-seconds", "1", "--request-seconds", "600"]
     with rpc_predictor(["--bundle", slow_bundle, *grace], home) as running, channel_to(running) as channel:
