@@ -79,8 +79,9 @@ def test_a_model_that_hangs_is_not_ready(slow_bundle: Path, home: Path):
         channel_to(running) as channel,
     ):
         assert client.is_model_ready("wardrobe")
-        in_background(channel, ENDLESS)
+        (call,) = in_background(channel, ENDLESS)
         wait_until(lambda: not client.is_server_ready(), "the server is not ready")
+        assert "no answer within 0.2 s" in call.exception(PATIENCE).details()
         assert client.is_server_live()
         assert not client.is_model_ready("wardrobe")
         running.process.kill()
