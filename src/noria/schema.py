@@ -27,7 +27,8 @@ ColumnType = Literal[
     "string",
     "timestamp",
 ]
-Role = Literal["id", "time", "feature", "label", "group", "owner"]
+# `known` is the moment at which the label became known, `key` an entity's name by which features are found.
+Role = Literal["id", "time", "feature", "label", "group", "owner", "known", "key"]
 PersonalClass = Literal["none", "pseudonymous", "personal", "sensitive"]
 
 NUMPY_TYPES: Mapping[str, np.dtype[Any]] = {
@@ -54,6 +55,10 @@ class Column:
 
     `shape` is the shape of one value: () for a number, (28, 28) for an image. `minimum` and `maximum` are inclusive, in
     `unit`. A `label` holds the index of its class, from 0. A `timestamp` is an instant in UTC with microseconds.
+    `known` is the instant at which the row's label became known; rows of one `group` are never parted by a split.
+
+    `choices` are to a text what bounds are to a number. Where `maximum_null_share` is above 0, any other text is taken
+    for one that is missing, and may be asked about; where it is 0, any other text is wrong.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     maximum_null_share: float = 0.0
+    choices: tuple[str, ...] = ()  # the texts that a model knows, in the order of their places from 1
     personal: PersonalClass = "none"
     owner: str = ""  # who answers for the values: a team, a system, a publisher
 
@@ -76,6 +82,17 @@ class Column:
         ):
             if value not in allowed:
                 raise UsageError(f"column {self.name!r} has {what} {value!r}: expected one of {', '.join(allowed)}")
+        if self.choices:
+            self._check_choices()
+
+    def _check_choices(self) -> None:
+        if self.type != "string":
+            raise UsageError(f"column {self.name!r} has choices and type {self.type}: only a string column has them")
+        if "" in self.choices:
+            raise UsageError(f"column {self.name!r} has an empty text among its choices: that one means missing")
+        twice = sorted({choice for choice in self.choices if self.choices.count(choice) > 1})
+        if twice:
+            raise UsageError(f"column {self.name!r} has the choices {', '.join(twice)} twice: a choice has one place")
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -90,7 +107,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """The columns of a task, in order; exactly one each of the roles id, time and label."""
+    """The columns of a task, in order; exactly one each of the roles id, time and label, and at most one known."""
 
     columns: tuple[Column, ...]
 
@@ -103,6 +120,9 @@ class Schema:
             found = [column.name for column in self.columns if column.role == role]
             if len(found) != 1:
                 raise UsageError(f"the schema has {len(found)} columns of role {role!r} {found}: expected exactly one")
+        known = [column.name for column in self.columns if column.role == "known"]
+        if len(known) > 1 or any(self[name].type != "timestamp" for name in known):
+            raise UsageError(f"the schema has columns of role 'known' {known}: expected at most one, a timestamp")
         if not self.features:
             raise UsageError("the schema has no column of role 'feature': a model needs at least one")
 
@@ -131,3 +151,13 @@ class Schema:
     @property
     def label(self) -> Column:
         return self._of_role("label")[0]
+
+    @property
+    def known(self) -> Column | None:
+        """The moment at which the label became known; None where a row comes with its label."""
+        return next(iter(self._of_role("known")), None)
+
+    @property
+    def groups(self) -> tuple[Column, ...]:
+        """Columns whose equal values tie rows together."""
+        return self._of_role("group")

@@ -246,3 +246,41 @@ def test_findings_can_be_written_and_read():
 def test_a_share_that_is_none_is_refused():
     with pytest.raises(UsageError, match=r"maximum_leakage_share is 1\.5"):
         ValidationRules(maximum_leakage_share=1.5)
+
+
+TIMED = Schema(columns=(*SCHEMA.columns, Column(name="told", type="timestamp", role="known")))
+
+
+def timed():
+    rows = clean()
+    return rows | {"told": rows["at"] + np.timedelta64(60_000_000, "us")}
+
+
+def test_labels_that_became_known_between_the_question_and_the_moment_of_training_are_clean():
+    as_of = datetime(2026, 2, 1, tzinfo=UTC)
+    assert check(timed(), schema=TIMED, as_of=as_of).violations == ()
+    assert check(timed(), schema=TIMED).violations == ()
+
+
+def test_a_label_that_was_known_when_the_question_was_asked_is_named():
+    rows = timed()
+    rows["told"][7] = rows["at"][7]
+    (found,) = check(rows, schema=TIMED).violations
+    assert (found.rule, found.column, [example.row for example in found.examples]) == ("known-early", "told", [7])
+
+
+def test_a_label_that_became_known_later_than_training_may_know_is_named():
+    rows = timed()
+    east = timezone(timedelta(hours=2))
+    as_of = datetime(2026, 1, 1, 2, tzinfo=east) + timedelta(minutes=COUNT - 1)  # before the last two labels
+    (found,) = check(rows, schema=TIMED, as_of=as_of).violations
+    assert (found.rule, [example.row for example in found.examples]) == ("known-late", [COUNT - 1])
+
+
+def test_a_feature_that_tells_the_label_alone_is_named_and_its_limit_can_be_moved():
+    rows = clean()
+    rows["speed"] = (rows["kind"] / 30).astype(np.float32)
+    (found,) = check(rows).violations
+    assert (found.rule, found.column) == ("disguise", "speed")
+    assert found.found == "alone it tells the label with an AUC of 1.000"
+    assert check(rows, rules=ValidationRules(maximum_feature_auc=1.0)).violations == ()

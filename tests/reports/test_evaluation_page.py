@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -231,3 +232,28 @@ def test_a_candidate_without_errors_has_a_page() -> None:
     clean = dataclasses.replace(evaluation, most_wrong=(), confusion=((200, 0, 0), (0, 200, 0), (0, 0, 200)))
     text = text_of(evaluation_page(clean, None, PICTURES, {}, CONTEXT))
     assert "No row was decided wrongly." in text
+
+
+def test_of_two_classes_the_page_tells_how_the_second_is_found() -> None:
+    evaluation = evaluation_of(("on time", "late"))
+    text = text_of(page_of(evaluation))
+    for scores in evaluation.scores.values():
+        for figure in ("auc", "average_precision"):
+            interval = getattr(scores.ranking, figure)
+            assert f"{interval.value:.4f}" in text
+            assert f"{interval.low:.4f} to {interval.high:.4f}" in text
+    parts = evaluation.scores["candidate"].ranking_slices
+    first, second = sorted(parts, key=lambda name: parts[name].auc.value)  # type: ignore[union-attr]
+    lines = text[text.index("The candidate in each slice, lowest AUC first") :]
+    assert lines.index(first) < lines.index(second)
+    assert f"{parts[first].log_loss.value:.4f}" in lines  # type: ignore[union-attr]
+
+
+def test_a_slice_of_one_class_has_a_dash_for_its_auc_and_more_classes_have_no_ranking() -> None:
+    evaluation = evaluation_of(("on time", "late"))
+    scores = evaluation.scores["candidate"]
+    bare = dataclasses.replace(scores.ranking_slices["early"], auc=None, average_precision=None)
+    without = dataclasses.replace(scores, ranking_slices={"early": bare})
+    page = page_of(dataclasses.replace(evaluation, scores={**evaluation.scores, "candidate": without}))
+    assert re.search(r"early30050.00\s%––0\.\d{4}", text_of(page))
+    assert "Ranking" not in text_of(page_of(evaluation_of(THREE)))

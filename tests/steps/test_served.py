@@ -86,3 +86,12 @@ def test_a_connection_that_nobody_answers_is_a_serving_error() -> None:
         pass
     with pytest.raises(ServingError, match="gave no answer"):
         client.ask(ROWS)
+
+
+def test_a_missing_number_or_text_is_asked_as_null() -> None:
+    with predictor(200, answer()) as client:
+        asked = json.loads(client.encode({"size": np.array([1.5, np.nan], np.float32)}))
+    assert asked["inputs"][0]["data"] == [1.5, None]
+    with stand_in(sizes("string"), lambda _: (200, answer())) as client:
+        asked = json.loads(client.encode({"size": np.array(["M", None], object)}))
+    assert asked["inputs"][0]["data"] == ["M", None]

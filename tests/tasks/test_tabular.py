@@ -68,3 +68,44 @@ def test_exported_it_takes_any_number_of_rows():
             "sweet": np.arange(rows) % 2 == 0,
         }
         assert check_parity(network, 1.0, NUMBERS, model, features) < 1e-5
+
+
+GAPS = schema(
+    Column(name="age", type="int64", role="feature", minimum=0, maximum=60, maximum_null_share=0.5),
+    Column(name="acids", type="float32", role="feature", shape=(2,), minimum=0, maximum=10, maximum_null_share=0.5),
+    Column(name="sugar", type="float64", role="feature", minimum=-4, maximum=4),
+    Column(name="sulphur", type="float16", role="feature", minimum=0, maximum=400, maximum_null_share=0.5),
+)
+
+
+def test_what_is_missing_becomes_the_middle_and_is_marked_behind_the_values():
+    network = TabularNetwork(GAPS, nn.Identity())
+    found = network(
+        torch.tensor([30, 60, 0]),
+        torch.tensor([[10, 0], [torch.nan, torch.nan], [5, 5]]),
+        torch.tensor([4.0, 0.0, -4.0], dtype=torch.float64),
+        torch.tensor([torch.nan, 200, torch.nan], dtype=torch.float16),
+    )
+    assert network.scaling.width == 5 + 2
+    assert found.tolist() == [[0, 1, -1, 1, 0, 0, 1], [1, 0, 0, 0, 0, 1, 0], [-1, 0, 0, -1, 0, 0, 1]]
+
+
+def test_exported_it_finds_what_is_missing_itself():
+    network = TabularNetwork(GAPS, nn.Linear(7, 3)).eval()
+    model = export_onnx(network, GAPS, 1.0)
+    draw = np.random.default_rng(1)
+    for rows in (1, 2, 700):
+        gone = draw.random((2, rows)) < 0.5
+        features = {
+            "age": np.arange(rows) % 61,
+            "acids": np.where(gone[0][:, None], np.nan, draw.uniform(0, 10, (rows, 2))).astype(np.float32),
+            "sugar": draw.uniform(-4, 4, rows),
+            "sulphur": np.where(gone[1], np.nan, draw.uniform(0, 400, rows)).astype(np.float16),
+        }
+        assert check_parity(network, 1.0, GAPS, model, features) < 1e-5
+
+
+def test_a_text_is_sent_to_an_embedding():
+    maker = Column(name="maker", type="string", role="feature", choices=("a", "b"))
+    with pytest.raises(UsageError, match=r"'maker' is a string: .* places of a text's choices want an embedding"):
+        TabularNetwork(schema(maker), nn.Identity())

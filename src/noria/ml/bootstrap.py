@@ -9,7 +9,7 @@ significance by the percentile chapter 15. Metrics of two models on the same dra
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,17 +35,29 @@ def resample_sums(columns: NDArray[np.float64], draws: int, seed: int) -> NDArra
 
     Sums of counts are exact. Other sums depend in their last bits on how many threads add them up: round what is shown.
     """
-    rows = len(columns)
-    generator = np.random.default_rng(seed)
     sums = np.empty((draws, columns.shape[1]))
+    for start, weights in draw_weights(len(columns), draws, seed):
+        sums[start : start + len(weights)] = weights.astype(np.float64) @ columns
+    return sums
+
+
+def draw_weights(rows: int, draws: int, seed: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """How often each draw takes each row: (some draws, rows) at a time, with the number of the first of them.
+
+    Equal arguments give equal draws, so that what is taken from them in several passes is paired.
+    """
+    generator = np.random.default_rng(seed)
     step = max(1, CELLS // rows)
     for start in range(0, draws, step):
         count = min(step, draws - start)
         picks = generator.integers(rows, size=(count, rows))
         picks += np.arange(0, count * rows, rows)[:, None]
-        weights = np.bincount(picks.ravel(), minlength=count * rows).reshape(count, rows)
-        sums[start : start + count] = weights.astype(np.float64) @ columns
-    return sums
+        yield start, np.bincount(picks.ravel(), minlength=count * rows).reshape(count, rows)
+
+
+def unbias(value: float, draws: NDArray[np.float64]) -> Estimate:
+    """A figure that only grows with noise, its draws moved so that their mean is its value, and none is below 0."""
+    return Estimate(value=value, draws=np.maximum(draws - (draws.mean() - value), 0.0))
 
 
 class RowSums:
@@ -81,7 +93,7 @@ class RowSums:
         places = [self._places[key] for key in keys]
         value = float(np.abs(self._whole[places]).sum()) / self.rows
         draws = np.abs(self._draws[:, places]).sum(axis=1) / self.rows
-        return Estimate(value=value, draws=np.maximum(draws - (draws.mean() - value), 0.0))
+        return unbias(value, draws)
 
 
 def interval(estimate: Estimate, confidence: float) -> Interval:

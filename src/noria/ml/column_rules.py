@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from noria.ml.choices import unknown_texts
 from noria.ml.findings import Finding, Table
 from noria.ml.nulls import Nulls, lay_flat, nonfinite_rows
 from noria.schema import Column, Schema
@@ -39,6 +40,7 @@ def check_column(table: Table, column: Column) -> Iterator[Finding]:
     if share > column.maximum_null_share:
         found, expected = f"{int(missing.sum()):,} nulls ({share:.3%})", f"at most {column.maximum_null_share:.3%}"
         yield table.find("nulls", np.flatnonzero(missing), found=found, expected=expected, column=column)
+    yield from _check_choices(table, column, values, missing)
     bad = np.flatnonzero(nonfinite_rows(values, missing))
     if len(bad):
         found = f"{len(bad):,} rows that are infinite or in part no number"
@@ -48,6 +50,22 @@ def check_column(table: Table, column: Column) -> Iterator[Finding]:
         low, high = ("any" if bound is None else f"{bound:g}" for bound in (column.minimum, column.maximum))
         found, expected = f"{len(outside):,} rows out of range", f"{low} to {high} {column.unit}".rstrip()
         yield table.find("range", outside, found=found, expected=expected, column=column)
+
+
+def _check_choices(table: Table, column: Column, values: NDArray[Any], missing: NDArray[np.bool_]) -> Iterator[Finding]:
+    """A text that is no choice is to a model the same as a missing one, so both together have one limit."""
+    strange = unknown_texts(column, values)
+    if not strange.any():
+        return
+    share = float((strange | missing).mean())
+    yield table.find(
+        "choices",
+        np.flatnonzero(strange),
+        found=f"{int(strange.sum()):,} rows with a text that is no choice ({share:.3%} with those that are missing)",
+        expected=f"at most {column.maximum_null_share:.3%} beside the {len(column.choices)} choices",
+        column=column,
+        severity="violation" if share > column.maximum_null_share else "notice",
+    )
 
 
 def _misfit(column: Column, rows: Rows, nulls: Nulls, count: int) -> tuple[str, str] | None:

@@ -14,11 +14,15 @@ from noria.ml.bootstrap import Estimate, RowSums, difference, interval
 from noria.ml.contenders import Contender, check_contenders
 from noria.ml.decision import cost_matrix
 from noria.ml.metrics import BINS, calibration_bins, confusion
-from noria.ml.scores import Comparison, Evaluation, Scores, WrongItem
+from noria.ml.ranking import rank
+from noria.ml.scores import Comparison, Evaluation, RankingScores, Scores, WrongItem
 
 MOST_WRONG = 24  # rows shown to people
 
+WHOLE = ""  # among parts of the rows, all of them; no slice has this name
+
 Masks = Mapping[str, NDArray[np.bool_]]
+Ranked = Mapping[str, Mapping[str, RankingScores]]  # by contender and part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +94,8 @@ def evaluate(
     matrix = cost_matrix(costs, len(classes))
     contenders = check_contenders(probabilities, champion=champion, labels=labels, costs=matrix)
     sums = RowSums(_columns(contenders, held), draws=draws, seed=seed)
-    return _measure(asked, held, contenders, sums, float(matrix.max()))
+    ranked = _rank(asked, held, contenders, seed)
+    return _measure(asked, held, contenders, sums, ranked, float(matrix.max()))
 
 
 def _check_rows(held: _Held) -> None:
@@ -107,8 +112,21 @@ def _check_rows(held: _Held) -> None:
             )
 
 
+def _rank(asked: _Asked, held: _Held, contenders: Mapping[str, Contender], seed: int) -> Ranked:
+    """What is known of two classes alone; nothing of more."""
+    if len(held.classes) != 2:
+        return {who: {} for who in contenders}
+    parts = {WHOLE: np.ones(len(held.labels), dtype=bool), **held.masks}
+    return rank(contenders, held.labels, parts, draws=asked.draws, seed=seed, confidence=asked.confidence)
+
+
 def _measure(
-    asked: _Asked, held: _Held, contenders: Mapping[str, Contender], sums: RowSums, dearest: float
+    asked: _Asked,
+    held: _Held,
+    contenders: Mapping[str, Contender],
+    sums: RowSums,
+    ranked: Ranked,
+    dearest: float,
 ) -> Evaluation:
     candidate = contenders["candidate"]
     opponents = [name for name in contenders if name != "candidate"]
@@ -121,7 +139,7 @@ def _measure(
         confidence=asked.confidence,
         margin=asked.margin,
         slice_margin=asked.slice_margin,
-        scores={name: _score(sums, name, held, asked.confidence) for name in contenders},
+        scores={name: _score(sums, name, held, ranked[name], asked.confidence) for name in contenders},
         comparisons={name: _compare(sums, name, held.masks, dearest, asked) for name in opponents},
         slice_rows={name: int(mask.sum()) for name, mask in held.slices.items()},
         classes=tuple(held.classes),
@@ -148,7 +166,7 @@ def _columns(contenders: Mapping[str, Contender], held: _Held) -> dict[Hashable,
     return columns
 
 
-def _score(sums: RowSums, who: str, held: _Held, confidence: float) -> Scores:
+def _score(sums: RowSums, who: str, held: _Held, ranked: Mapping[str, RankingScores], confidence: float) -> Scores:
     return Scores(
         accuracy=interval(sums.mean((who, "right")), confidence),
         cost=interval(sums.mean((who, "cost")), confidence),
@@ -161,6 +179,8 @@ def _score(sums: RowSums, who: str, held: _Held, confidence: float) -> Scores:
         slices={
             name: interval(sums.ratio((who, "slice", name), ("rows", "slice", name)), confidence) for name in held.masks
         },
+        ranking=ranked.get(WHOLE),
+        ranking_slices={name: scores for name, scores in ranked.items() if name != WHOLE},
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch.onnx.errors import OnnxExporterError
 
 from noria.errors import BundleError, ServingError
+from noria.ml.choices import DOMAIN, VERSION, placing_node
 from noria.ml.feeding import compute_logits, read_features
 from noria.ml.inference import Session, predict
 from noria.schema import Column, Schema
@@ -39,6 +40,7 @@ class _Probabilities(torch.nn.Module):
 def export_onnx(network: torch.nn.Module, schema: Schema, temperature: float) -> bytes:
     """Write the network as ONNX: one input per feature column, with its name, type and shape and any number of rows.
 
+    A text goes in as it is; the graph finds the place of its choice, which is what the network takes.
     The output "probabilities" is float32 of shape (rows, classes). The bytes hold no path, time or stack trace.
     Raises BundleError where the network cannot be written as a graph.
     """
@@ -50,7 +52,7 @@ def export_onnx(network: torch.nn.Module, schema: Schema, temperature: float) ->
             program = torch.onnx.export(
                 module,
                 tuple(_example(column) for column in columns),
-                input_names=[column.name for column in columns],
+                input_names=[_inner_name(column) for column in columns],
                 output_names=[OUTPUT],
                 dynamic_shapes=(tuple({0: rows} for _ in columns),),  # one argument, *columns, of many parts
                 opset_version=OPSET,
@@ -63,6 +65,7 @@ def export_onnx(network: torch.nn.Module, schema: Schema, temperature: float) ->
             "ONNX has, without branches on the values of a tensor"
         ) from error
     model: Any = program.model_proto if program else None
+    _place_texts(model, columns)
     _strip(model)
     return bytes(model.SerializeToString(deterministic=True))
 
@@ -86,7 +89,29 @@ def check_parity(network: torch.nn.Module, temperature: float, schema: Schema, m
 
 def _example(column: Column) -> torch.Tensor:
     # two rows: the exporter takes a dimension of one for a constant
-    return torch.from_numpy(np.zeros((2, *column.shape), dtype=column.dtype))
+    return torch.from_numpy(np.zeros((2, *column.shape), dtype=np.int64 if column.choices else column.dtype))
+
+
+def _inner_name(column: Column) -> str:
+    """The name by which the network's own part of the graph knows the column; the exporter makes none with a space."""
+    return f"place of {column.name}" if column.choices else column.name
+
+
+def _place_texts(model: Any, columns: tuple[Column, ...]) -> None:
+    """Let the graph take the texts of the columns with choices in place of these choices' places."""
+    from onnx import TensorProto, helper
+
+    texts = {_inner_name(column): column for column in columns if column.choices}
+    if not texts:
+        return
+    for value in model.graph.input:
+        if value.name in texts:
+            value.name = texts[value.name].name
+            value.type.tensor_type.elem_type = TensorProto.STRING
+    nodes = [placing_node(column, column.name, name) for name, column in texts.items()] + list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    model.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
 
 
 def _first_line(error: BaseException) -> str:

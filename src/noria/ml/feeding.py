@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from noria.errors import TrainingError
-from noria.schema import Schema
+from noria.ml.choices import place_texts
+from noria.schema import Column, Schema
 from noria.task import Rows, Task
 
 ROWS_AT_ONCE = 256  # bounds the memory of inference, whatever the number of rows, and stays near the caches
@@ -34,26 +35,32 @@ class Examples:
 
 
 def read_features(schema: Schema, rows: Rows) -> Features:
-    """Read the feature columns, in the schema's order; one that is not there or holds no numbers is a TrainingError."""
-    return tuple(_as_tensor(column.name, rows) for column in schema.features)
+    """Read the feature columns, in the schema's order: numbers as they are, a text as the place of its choice (int64).
+
+    TrainingError for a column that is not there, and for one that holds neither numbers nor texts with choices.
+    """
+    return tuple(_as_tensor(column, rows) for column in schema.features)
 
 
-def _as_tensor(name: str, rows: Rows) -> torch.Tensor:
+def _as_tensor(column: Column, rows: Rows) -> torch.Tensor:
+    name = column.name
     if name not in rows:
         raise TrainingError(f"the rows lack the column {name!r}: found {', '.join(rows)}. Load it with the others")
-    array = np.require(rows[name], requirements=["C", "W"])  # torch wants to own what it could write to
+    values = place_texts(column, rows[name]) if column.choices else rows[name]
+    array = np.require(values, requirements=["C", "W"])  # torch wants to own what it could write to
     try:
         return torch.from_numpy(array)
     except TypeError as error:
         raise TrainingError(
             f"feature {name!r} has values of type {array.dtype}, which a network cannot take: "
-            "have the task turn them into numbers when it reads its source"
+            "give the column its `choices` if they are texts of which there are few, or have the task turn them into "
+            "numbers when it reads its source"
         ) from error
 
 
 def read_examples(task: Task, rows: Rows, purpose: str) -> Examples:
     """Read features and labels; TrainingError unless there is at least one row, each with a label of the task."""
-    labels = _as_tensor(task.schema.label.name, rows).long()
+    labels = _as_tensor(task.schema.label, rows).long()
     examples = Examples(features=read_features(task.schema, rows), labels=labels)
     lengths = {len(column) for column in (*examples.features, examples.labels)}
     if lengths == {0}:

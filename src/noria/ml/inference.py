@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noria.errors import BundleError, ServingError
+from noria.ml.choices import fill_texts
 from noria.schema import Schema
 
 PROBABILITIES = "probabilities"  # the output that every model has: float32 (rows, classes)
@@ -147,10 +148,14 @@ def _check_further(spec: TensorSpec) -> None:
 
 
 def predict(session: Session, features: Mapping[str, NDArray[Any]], batch: int = 512) -> NDArray[np.float64]:
-    """Return probabilities of shape (rows, classes), computed `batch` rows at a time so that memory stays bounded."""
+    """Return probabilities of shape (rows, classes), computed `batch` rows at a time so that memory stays bounded.
+
+    A missing text, None, goes to the model as "".
+    """
+    features = {spec.name: fill_texts(features[spec.name]) for spec in session.inputs}
     rows = len(features[session.inputs[0].name])
     parts = [
-        session.run({spec.name: features[spec.name][start : start + batch] for spec in session.inputs})[PROBABILITIES]
+        session.run({name: values[start : start + batch] for name, values in features.items()})[PROBABILITIES]
         for start in range(0, max(rows, 1), batch)  # no rows still make one run, which tells the number of classes
     ]
     return np.concatenate(parts).astype(np.float64)

@@ -165,6 +165,8 @@ def _describe_column(column: Column, rows: Rows, stated: Nulls, count: int) -> C
         return ColumnProfile(name=column.name, rows=count, nulls=count, nonfinite=0, series=_series(column, empty))
     values = rows[column.name]
     missing = null_rows(values, stated.get(column.name))
+    if column.choices:  # a dataset's missing text is None, and a request's is empty
+        missing |= (lay_flat(values) == "").all(axis=1)
     bad = nonfinite_rows(values, missing)
     dropped = missing | bad
     return ColumnProfile(

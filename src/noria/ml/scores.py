@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,21 @@ class Interval:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RankingScores:
+    """A contender of two classes on some rows; `positives` are those of the second class, which is looked for.
+
+    None for a figure that these rows do not have, as there is no AUC where all are of one class.
+    """
+
+    rows: int
+    positives: int
+    auc: Interval | None
+    average_precision: Interval | None
+    log_loss: Interval | None
+    ece: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """One contender's figures. Shares lie in [0, 1], log loss is in nats, decisions are of minimal expected cost."""
 
@@ -25,6 +40,9 @@ class Scores:
     ece: Interval
     classes: Mapping[str, Interval]  # recall by class name; a class without rows is left out
     slices: Mapping[str, Interval]  # accuracy by slice name; a slice without rows is left out
+    # Where there are two classes: on all rows, and by slice name. Evaluations of before have neither.
+    ranking: RankingScores | None = None
+    ranking_slices: Mapping[str, RankingScores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from noria.errors import UsageError
 from noria.ml.column_rules import check_column, check_columns_are_there
 from noria.ml.content import hash_rows, leaked_rows, repeated_rows
 from noria.ml.findings import Finding, Findings, Table
+from noria.ml.leaks import telling_features
 from noria.ml.nulls import Nulls
 from noria.schema import Schema
 from noria.task import Rows, Window
@@ -29,9 +30,10 @@ class ValidationRules:
     min_class_share: float = 0.01  # of the training rows, for each class
     maximum_duplicate_share: float = 0.005  # rows whose features an earlier row has already
     maximum_leakage_share: float = 0.001  # of held-out rows that training has as well, or the other way round
+    maximum_feature_auc: float = 0.9  # of any feature alone: one that tells more is the label in disguise
 
     def __post_init__(self) -> None:
-        for name in ("min_class_share", "maximum_duplicate_share", "maximum_leakage_share"):
+        for name in ("min_class_share", "maximum_duplicate_share", "maximum_leakage_share", "maximum_feature_auc"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"rule {name} is {getattr(self, name)}: expected a share from 0 to 1")
 
@@ -44,6 +46,7 @@ class _Whole:
     classes: Sequence[str]
     rules: ValidationRules
     window: Window | None
+    as_of: datetime | None
     training: Places
     holdout: Places
 
@@ -58,6 +61,7 @@ def validate(
     training: Places,
     holdout: Places,
     nulls: Nulls | None = None,
+    as_of: datetime | None = None,
 ) -> Findings:
     """Apply every rule and collect what each finds; a column that is missing or mistyped is left to its own finding.
 
@@ -70,12 +74,15 @@ def validate(
         training: places of all rows that training sees, its own validation rows among them.
         holdout: places of the rows that the gates are decided on.
         nulls: masks of missing values for columns whose type cannot hold one.
+        as_of: moment at which every label has to have been known; None where it does not matter.
     """
     table, found = check_columns_are_there(rows, schema, nulls or {})
     for column in schema.columns:
         if column.name in table.usable:
             found += check_column(table, column)
-    whole = _Whole(table=table, classes=classes, rules=rules, window=window, training=training, holdout=holdout)
+    whole = _Whole(
+        table=table, classes=classes, rules=rules, window=window, as_of=as_of, training=training, holdout=holdout
+    )
     for rule in WHOLE_RULES:
         found += rule(whole)
     return Findings(rows=table.count, findings=tuple(found))
@@ -121,6 +128,40 @@ def _check_times(whole: _Whole) -> Iterator[Finding]:
     if len(outside):
         found = f"{len(outside):,} rows outside the window"
         yield whole.table.find("window", outside, found=found, expected=f"from {start}, before {end}", column=column)
+
+
+def _check_known(whole: _Whole) -> Iterator[Finding]:
+    column, time = whole.table.schema.known, whole.table.schema.time
+    if column is None or not {column.name, time.name} <= whole.table.usable:
+        return
+    there = np.flatnonzero(~whole.table.missing(column) & ~whole.table.missing(time))
+    known, times = whole.table.rows[column.name][there], whole.table.rows[time.name][there]
+    before = there[known <= times]
+    if len(before):
+        found = f"{len(before):,} labels that were known when the question was asked"
+        yield whole.table.find("known-early", before, found=found, expected=f"after {time.name}", column=column)
+    if whole.as_of is None:
+        return
+    as_of = np.datetime64(whole.as_of.astimezone(UTC).replace(tzinfo=None), "us")
+    late = there[known > as_of]
+    if len(late):
+        found = f"{len(late):,} labels that became known later"
+        yield whole.table.find("known-late", late, found=found, expected=f"known by {as_of}", column=column)
+
+
+def _check_disguises(whole: _Whole) -> Iterator[Finding]:
+    label = whole.table.schema.label
+    if label.name not in whole.table.usable:
+        return
+    features = [column for column in whole.table.schema.features if column.name in whole.table.usable]
+    told = telling_features(
+        whole.table.rows, features, whole.table.rows[label.name], training=whole.training, holdout=whole.holdout
+    )
+    for column in features:
+        if told.get(column.name, 0.0) > whole.rules.maximum_feature_auc:
+            found = f"alone it tells the label with an AUC of {told[column.name]:.3f}"
+            expected = f"at most {whole.rules.maximum_feature_auc:.3f}; is its value known only after the question?"
+            yield whole.table.find("disguise", NO_ROWS, found=found, expected=expected, column=column)
 
 
 def _check_labels(whole: _Whole) -> Iterator[Finding]:
@@ -178,4 +219,6 @@ WHOLE_RULES: tuple[Callable[[_Whole], Iterator[Finding]], ...] = (
     _check_times,
     _check_labels,
     _check_content,
+    _check_known,
+    _check_disguises,
 )

@@ -15,6 +15,7 @@ from noria.reports.contenders import ContendersView, view_contenders
 from noria.reports.formats import clipped, count, decimal, level, percent, points, points_span
 from noria.reports.page import PageContext, render
 from noria.reports.parts import ClassesView, SlicesView, view_classes, view_slices
+from noria.reports.ranking import RankingView, view_ranking
 from noria.reports.reliability import draw_reliability, filled_bins
 from noria.reports.wrong import WrongView, view_wrong
 from noria.schema import Schema
@@ -40,6 +41,7 @@ class EvaluationView:
     sentence: str
     key_figures: tuple[KeyFigure, ...]
     contenders: ContendersView
+    ranking: RankingView | None  # where there are two classes
     confusion: ConfusionView
     reliability: Markup
     bins: tuple[CalibrationBin, ...]
@@ -64,6 +66,7 @@ def evaluation_page(
         sentence=_sentence(evaluation, verdict, context.refusal) + _departures(verdict),
         key_figures=_key_figures(evaluation),
         contenders=view_contenders(evaluation),
+        ranking=view_ranking(evaluation),
         confusion=view_confusion(evaluation),
         reliability=draw_reliability(evaluation.calibration, evaluation.confidence),
         bins=filled_bins(evaluation.calibration),

@@ -19,7 +19,7 @@ from noria.ml.evaluation import evaluate as measure
 from noria.ml.inference import Session, check_fit, predict
 from noria.ml.progress import Progress
 from noria.ml.scores import Evaluation
-from noria.ml.splits import split_by_time
+from noria.ml.splits import split_rows
 from noria.steps.groups import read_group
 from noria.steps.workspace import Workspace, digest_of
 from noria.task import Rows, load_task
@@ -68,7 +68,7 @@ def evaluate(
     candidate = workspace.fetch_bundle(digest_of(bundle))
     task = load_task(dataset.facts.task)
     rows = dataset.load()
-    split = split_by_time(rows[dataset.schema.time.name], validation_days=validation_days, holdout_days=holdout_days)
+    split = split_rows(dataset.schema, rows, validation_days=validation_days, holdout_days=holdout_days)
     _check_unseen(candidate, dataset, rows, split.holdout)
     held = {name: values[split.holdout] for name, values in rows.items()}
     labels = rows[dataset.schema.label.name]
@@ -77,9 +77,9 @@ def evaluate(
         progress("asking the champion", None)
         probabilities["champion"] = _ask(workspace.fetch_bundle(champion), held)
     progress("asking the rule", None)
-    features = {column.name: rows[column.name] for column in dataset.schema.features}
-    rule = task.fit_rule({name: values[split.train] for name, values in features.items()}, labels[split.train])
-    probabilities["rule"] = rule({name: values[split.holdout] for name, values in features.items()})
+    known = {column.name: rows[column.name] for column in (*dataset.schema.features, dataset.schema.time)}
+    rule = task.fit_rule({name: values[split.train] for name, values in known.items()}, labels[split.train])
+    probabilities["rule"] = rule({name: values[split.holdout] for name, values in known.items()})
     probabilities["no-skill"] = no_skill(labels[split.train], len(split.holdout), len(task.classes))
     progress(f"resampling {len(split.holdout):,} rows {draws:,} times", None)
     return Measured(

@@ -16,7 +16,7 @@ from noria.gates.evidence import ServingEvidence
 from noria.ml.decision import decide
 from noria.ml.inference import Session, predict
 from noria.ml.progress import Progress
-from noria.ml.splits import split_by_time
+from noria.ml.splits import split_columns, split_rows
 from noria.steps.load import CONNECTIONS, Load, put_load, resident_mib
 from noria.steps.served import TIMEOUT_SECONDS, Answer, Client, serving
 from noria.steps.workspace import Workspace, digest_of
@@ -55,8 +55,8 @@ def rehearse(
     candidate = workspace.fetch_bundle(digest_of(bundle))
     schema = candidate.facts.schema
     dataset = workspace.fetch_dataset(uri)
-    rows = dataset.load([schema.time.name, *(column.name for column in schema.features)])
-    split = split_by_time(rows[schema.time.name], validation_days=validation_days, holdout_days=holdout_days)
+    rows = dataset.load([*split_columns(dataset.schema), *(column.name for column in schema.features)])
+    split = split_rows(dataset.schema, rows, validation_days=validation_days, holdout_days=holdout_days)
     asked = split.holdout[np.arange(requests) % len(split.holdout)]
     features = {column.name: rows[column.name][asked] for column in schema.features}
     expected = predict(Session.load(candidate.model, threads=1), features)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import select
 import subprocess
@@ -110,7 +111,10 @@ class Client:
 
     def _tensor(self, values: NDArray[Any], name: str) -> dict[str, Any]:
         kind = DATATYPES[self.schema[name].type]
-        return {"name": name, "datatype": kind, "shape": list(values.shape), "data": values.reshape(-1).tolist()}
+        data = values.reshape(-1).tolist()
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            data = [None if math.isnan(value) else value for value in data]  # JSON has no NaN
+        return {"name": name, "datatype": kind, "shape": list(values.shape), "data": data}
 
 
 @contextmanager

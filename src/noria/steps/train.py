@@ -17,7 +17,7 @@ from noria.ml.bundle import Bundle, Calibration, Facts, write_bundle
 from noria.ml.content import hash_rows, leaked_rows
 from noria.ml.dataset import Dataset, utc
 from noria.ml.progress import Progress
-from noria.ml.splits import Split, split_by_time
+from noria.ml.splits import Split, split_rows
 from noria.ml.training import Trained, TrainingParameters
 from noria.steps.workspace import Workspace
 from noria.stores.objects import ObjectStore
@@ -65,7 +65,7 @@ def train(
     _check_evidence(dataset, Path(evidence))
     task = load_task(dataset.facts.task)
     rows = dataset.load()
-    split = split_by_time(rows[dataset.schema.time.name], validation_days=validation_days, holdout_days=holdout_days)
+    split = split_rows(dataset.schema, rows, validation_days=validation_days, holdout_days=holdout_days)
     hashes = hash_rows(rows, dataset.schema)
     kept, chosen = (
         np.setdiff1d(part, leaked_rows(hashes, part, split.holdout)) for part in (split.train, split.validation)
@@ -138,9 +138,9 @@ def _write_rule(task: Task, rows: Rows) -> bytes:
     """Fit the rule on the rows that the model learned from, and write its graph."""
     from noria.ml.rule import export_rule
 
-    features = {column.name: rows[column.name] for column in task.schema.features}
-    rule = task.fit_rule(features, rows[task.schema.label.name])
-    return export_rule(task, rule, {name: values[:PARITY_ROWS] for name, values in features.items()})
+    known = {column.name: rows[column.name] for column in (*task.schema.features, task.schema.time)}
+    rule = task.fit_rule(known, rows[task.schema.label.name])
+    return export_rule(task, rule, {name: values[:PARITY_ROWS] for name, values in known.items()})
 
 
 def _check_evidence(dataset: Dataset, path: Path) -> None:
