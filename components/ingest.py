@@ -6,7 +6,16 @@ from components.step import step
 
 
 @step
-def ingest(task: str, source: str, start: str, end: str, code: str, dataset: dsl.Output[dsl.Dataset]) -> None:
+def ingest(
+    task: str,
+    source: str,
+    start: str,
+    end: str,
+    as_of: str,
+    code: str,
+    dataset: dsl.Output[dsl.Dataset],
+    tables: dsl.Output[dsl.Dataset],
+) -> None:
     """Read the rows of a window of event time into a dataset, addressed by its content.
 
     Args:
@@ -14,13 +23,17 @@ def ingest(task: str, source: str, start: str, end: str, code: str, dataset: dsl
         source: fingerprint of the source that the run was planned with; "" takes what is there.
         start: first instant of the window, ISO 8601, UTC unless it says otherwise.
         end: first instant after the window.
+        as_of: rows whose label became known later are left out; "" is the end of the window.
         code: digest of the code that the steps run; a change of it is no cache hit.
         dataset: Parquet and dataset.json.
+        tables: feature tables as of that moment; for a task without any, the dataset again.
     """
-    from noria.steps.ingest import ingest, parse_window
+    from noria.steps.ingest import ingest, parse_moment, parse_window
     from noria.steps.running import running
 
     with running("ingest") as run:
-        window = parse_window(start, end)
-        made, dataset.uri = ingest(run.workspace, task=task, source=source, window=window, progress=run.progress)
-        dataset.metadata = {"rows": made.rows, "digest": made.digest, "code": code}
+        when = {"window": parse_window(start, end), "as_of": parse_moment("as_of", as_of or end)}
+        made = ingest(run.workspace, task=task, source=source, **when, progress=run.progress)
+        dataset.uri, tables.uri = made.uri, made.tables
+        found = {"rows": made.dataset.rows, "not_known_yet": made.unknown, "digest": made.dataset.digest}
+        dataset.metadata = {**found, "code": code}

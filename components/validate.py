@@ -12,6 +12,7 @@ def validate(
     holdout_days: int,
     start: str,
     end: str,
+    as_of: str,
     rules: dict,
     code: str,
     evidence: dsl.Output[dsl.Artifact],
@@ -25,6 +26,7 @@ def validate(
         holdout_days: the newest days, which only the gates see.
         start: first instant that a row may have.
         end: first instant that it may not.
+        as_of: moment at which its label has to have been known; "" is the end.
         rules: for the dataset as a whole: fewest rows, most duplicates.
         code: digest of the code that the steps run.
         evidence: what was found, for the gates.
@@ -32,13 +34,14 @@ def validate(
     """
     from pathlib import Path
 
-    from noria.steps.ingest import parse_window
+    from noria.steps.ingest import parse_moment, parse_window
     from noria.steps.running import running
     from noria.steps.validate import validate
 
     with running("validate") as run:
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
-        how = {"window": parse_window(start, end), "rules": rules, "code": code}
+        when = {"window": parse_window(start, end), "as_of": parse_moment("as_of", as_of or end)}
+        how = {**when, "rules": rules, "code": code}
         found = validate(run.workspace, uri=dataset.uri, **days, **how, progress=run.progress)
         Path(report.path).write_text(found.page)
         found.stop_if_violated()

@@ -17,7 +17,7 @@ from noria.gates.limits import Departure, Limits, departures
 from noria.ml.training import TrainingParameters
 from noria.ml.validation import ValidationRules
 from noria.steps.groups import read_group, read_values
-from noria.steps.ingest import parse_window
+from noria.steps.ingest import parse_moment, parse_window
 from noria.steps.words import ask_back
 from noria.task import ChecksNetwork, Task, Value, Window
 
@@ -52,12 +52,19 @@ class Parameters:
     requests: int
     load_requests: int
     code: str
+    as_of: str = ""  # the moment of which training may know; "": the end of the window
     champion: str = ""
     basis: str = ""
     plan: str = ""
 
     def __post_init__(self) -> None:
-        self._check_days(parse_window(self.start, self.end))
+        window = parse_window(self.start, self.end)
+        self._check_days(window)
+        if self.as_of and (as_of := parse_moment("as_of", self.as_of)) <= window.start:
+            raise UsageError(
+                f"parameter as_of is {as_of}, and the window begins at {window.start}: expected a later moment, at "
+                "which some of its rows are known"
+            )
         self.recipe()
         read_group("rules", self.rules, ValidationRules)
         read_group("limits", self.limits, Limits)
@@ -142,9 +149,10 @@ def load(
             f"{', '.join(twice)} stand in {environment}.yaml and in task {task.name}: a value has one place"
         )
     settled = {"task": task.name, "environment_limits": values.get("limits", {}), **known}
-    values |= dict(task.defaults)
+    values |= {"as_of": "", **task.defaults}
     for key, text in given.items():
         _set(values, key, text)
+    values["as_of"] = values["as_of"] or values.get("end", "")
     found = _typed(values | settled, environment)
     loosened = [f"limits {one}" for one in found.departures() if one.looser]
     # The rules of validation have no direction of their own: what is clean is the environment's to say.

@@ -19,6 +19,7 @@ class Place:
 # A step whose result depends on nothing but its inputs may be tried again; `deploy` is not: it tells a person instead.
 PLACES = {
     "ingest": Place(cpu="1", memory="2Gi", retries=2),
+    "features": Place(cpu="1", memory="4Gi", retries=2),
     "validate": Place(cpu="1", memory="2Gi"),
     "train": Place(cpu="2", memory="2Gi", retries=2),
     "evaluate": Place(cpu="1", memory="2Gi", retries=1),

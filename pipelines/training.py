@@ -4,6 +4,7 @@ from kfp import dsl
 
 from components.deploy import deploy
 from components.evaluate import evaluate
+from components.features import features
 from components.ingest import ingest
 from components.judge import judge
 from components.rehearse import rehearse
@@ -32,6 +33,7 @@ def training(
     environment_limits: dict,
     requests: int,
     load_requests: int,
+    as_of: str = "",
     source: str = "",
     code: str = "",
     champion: str = "",
@@ -40,8 +42,11 @@ def training(
 ) -> dsl.Artifact:
     days = {"validation_days": validation_days, "holdout_days": holdout_days}
     release = {"plan": plan, "basis": basis, "code": code}
-    rows = place(ingest(task=task, source=source, start=start, end=end, code=code)).outputs["dataset"]
-    valid = place(validate(dataset=rows, **days, start=start, end=end, rules=rules, code=code)).outputs["evidence"]
+    when = {"start": start, "end": end, "as_of": as_of}
+    read = place(ingest(task=task, source=source, **when, code=code))
+    asked = {"events": read.outputs["dataset"], "tables": read.outputs["tables"]}
+    rows = place(features(task=task, **asked, code=code)).outputs["dataset"]
+    valid = place(validate(dataset=rows, **days, **when, rules=rules, code=code)).outputs["evidence"]
     recipe = {
         "seed": seed,
         "epochs": epochs,
@@ -54,8 +59,8 @@ def training(
     bundle = place(train(dataset=rows, evidence=valid, **days, **recipe, code=code)).outputs["bundle"]
     how = {"draws": draws, "seed": seed, "limits": limits}
     scored = place(evaluate(dataset=rows, bundle=bundle, champion=champion, **days, **how, code=code))
-    asked = {"requests": requests, "load_requests": load_requests}
-    served = place(rehearse(dataset=rows, bundle=bundle, **days, **asked, code=code))
+    load = {"requests": requests, "load_requests": load_requests}
+    served = place(rehearse(dataset=rows, bundle=bundle, **days, **load, code=code))
     judged = place(
         judge(
             data=valid,

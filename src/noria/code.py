@@ -10,25 +10,30 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import noria
-from noria.task import Task
+from noria.task import TakesFeatures, Task
 
 # Libraries whose version can change a figure or a bundle's bytes.
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "pyarrow", "torch", "torchvision")
-SUFFIXES = (".py", ".j2")
+FEATURE_LIBRARIES = ("duckdb", "feast")  # the same for a task that takes features
+SUFFIXES = (".py", ".j2", ".yaml")
 
 
 def code_digest(task: Task, project: Path) -> str:
     """Hash all code behind a step: this package less the command, the predictor, and the task's own package.
 
+    Behind the steps of a task that takes features stands the feature repository as well.
+
     The versions of Python and of the libraries that compute are part of it.
     """
     digest = hashlib.sha256(platform.python_version().encode())
-    for library in LIBRARIES:
+    takes_features = isinstance(task, TakesFeatures)
+    for library in LIBRARIES + (FEATURE_LIBRARIES if takes_features else ()):
         try:
             digest.update(f"{library}={version(library)};".encode())
         except PackageNotFoundError:
             digest.update(f"{library} is not here;".encode())
-    for root in sorted({Path(noria.__file__).parent, project / "serving", _home_of(task)}):
+    rooms = {Path(noria.__file__).parent, project / "serving", _home_of(task)}
+    for root in sorted(rooms | ({project / "feature_repo"} if takes_features else set())):
         for path in _sources(root):
             digest.update(f"{path.relative_to(root)}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())

@@ -91,7 +91,7 @@ class Task(Protocol):
 
     @abstractmethod
     def fit_rule(self, features: Rows, labels: NDArray[np.int64]) -> Rule:
-        """Fit the rule that people would use without a model; a candidate has to beat it."""
+        """Fit the rule that people would use without a model, to the features and the time; a candidate has to beat it."""
 
     def slices(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:  # noqa: ARG002
         """Name the parts of the rows that must not get worse: slice name -> mask of shape (rows,). Here: none."""
@@ -156,6 +156,24 @@ class FetchesSource(Protocol):
 
     def fetch_source(self, folder: Path) -> Path:
         """Bring the source into the folder, whole or not at all; SourceError says how else it can be had."""
+
+
+@runtime_checkable
+class TakesFeatures(Protocol):
+    """A task whose rows are joined, each as of its own moment, with features that are kept in a feature store.
+
+    Its `read` yields rows that follow `events`: what is known when the question is asked, with the label. `schema` has
+    the same columns and the features of the service, which feature_repo/ defines.
+    """
+
+    service: str  # the name of its feature service
+    events: Schema
+
+    def write_features(self, source: Path | None, folder: Path) -> None:
+        """Write the feature tables into the empty folder, as <view>.parquet; SourceError if the source is torn.
+
+        A row's `event_timestamp` is the moment from which its values were known.
+        """
 
 
 def load_task(name: str) -> Task:

@@ -12,7 +12,10 @@ from noria import __version__
 from noria.tasks.fashion import DEBIAN_FOLDER as PICTURES
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("run", "plan", "predict", "serve", "status", "releases", "rollback", "which", "datasets", "doctor")
+VERBS = (
+    *("run", "plan", "predict", "serve", "status", "releases", "rollback", "which"),
+    *("datasets", "dataset", "explore", "doctor"),
+)
 
 
 def noria(*words, home, folder=ROOT, **environment):
@@ -214,3 +217,43 @@ def test_a_source_that_is_not_there_names_the_package_and_the_setting(tmp_path):
     assert found.returncode == 1
     assert "dataset-fashion-mnist" in found.stderr
     assert "NORIA_SOURCE_FASHION" in found.stderr
+
+
+def test_a_moment_ends_the_window_of_a_run_and_what_it_may_know(tmp_path):
+    said = noria("plan", "--task", "flights", "--as-of", "2013-04-01", "--json", home=tmp_path)
+    assert said.returncode == 0, said.stderr
+    parameters = json.loads(said.stdout)["parameters"]
+    assert (parameters["start"], parameters["end"], parameters["as_of"]) == ("2013-01-08", "2013-04-01", "2013-04-01")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--from", "2013-03-01", "--to", "march", "--out", "x"), "end is 'march': expected a date"),
+        (("--from", "2013-03-02", "--to", "2013-03-01", "--out", "x"), "is empty: its end must come after"),
+        (("--as-of", "then", "--out", "x"), "--as-of is 'then': expected a date"),
+        (("--out", "tests"), "tests is there already"),
+    ],
+)
+def test_a_dataset_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path, words, message):
+    said = noria("dataset", "--task", "flights", *words, home=tmp_path / "home")
+    assert said.returncode == 2, said.stderr
+    assert message in said.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_dataset_is_written_and_looked_at(tmp_path):
+    window = ("--from", "2017-09-01", "--to", "2017-09-02")
+    written = noria("dataset", *window, "--out", str(tmp_path / "day"), "--json", home=tmp_path)
+    assert written.returncode == 0, written.stderr
+    seen = noria("explore", str(tmp_path / "day"), "--out", str(tmp_path / "day.html"), "--json", home=tmp_path)
+    assert seen.returncode == 0, seen.stderr
+    assert sum(json.loads(seen.stdout)["balance"]) == json.loads(written.stdout)["rows"] == 1000
+    assert "1,000 rows" in (tmp_path / "day.html").read_text()
+    again = noria("explore", str(tmp_path / "day"), "--out", str(tmp_path / "day.html"), home=tmp_path)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+    nothing = noria("explore", str(tmp_path), "--out", str(tmp_path / "none.html"), home=tmp_path)
+    assert nothing.returncode == 1
+    assert "is no dataset" in nothing.stderr
+    assert not (tmp_path / "none.html").exists()

@@ -96,7 +96,8 @@ def test_a_run_whose_step_raises_is_told_as_one_object(story: Story) -> None:
     assert told["error"].removeprefix("validate: ") in log.read_text().replace('\\"', '"')
     records = {run["log"]: run for run in story.noria("status", *TASK, "--json").told["runs"]}
     record = records[told["log"]]
-    assert (record["outcome"], record["reason"], list(record["steps"])) == ("failed", told["error"], ["ingest"])
+    assert (record["outcome"], record["reason"]) == ("failed", told["error"])
+    assert set(record["steps"]) == {"ingest", "features"}
 
 
 def test_serve_tells_people_in_words(story: Story) -> None:

@@ -11,7 +11,7 @@ from pipelines.graph import read_graph
 def test_the_steps_come_in_an_order_that_they_can_run_in():
     graph = read_graph(COMPILED)
     names = [step.name for step in graph.steps]
-    assert names[:3] == ["ingest", "validate", "train"]
+    assert names[:4] == ["ingest", "features", "validate", "train"]
     assert names[-2:] == ["judge", "deploy"]
     for place, step in enumerate(graph.steps):
         assert set(step.after) <= set(names[:place])

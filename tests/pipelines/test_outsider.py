@@ -18,7 +18,7 @@ from noria.steps.workspace import Workspace
 
 pytestmark = pytest.mark.xdist_group("outsider")  # all look at one story, which takes its time
 
-STEPS = {"ingest", "validate", "train", "evaluate", "rehearse", "judge", "deploy"}
+STEPS = {"ingest", "features", "validate", "train", "evaluate", "rehearse", "judge", "deploy"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def test_a_challenger_is_compared_with_the_champion_on_the_same_rows(story: Stor
     assert challenger["scores"]["champion"]["accuracy"]["value"] == first["scores"]["candidate"]["accuracy"]["value"]
     assert (story.challenger.code, challenger["outcome"]) == (0, "promoted"), challenger["reason"]
     steps = story.last_runs()[2]["steps"]
-    assert {name for name, seconds in steps.items() if seconds == 0.0} == {"ingest", "validate"}
+    assert {name for name, seconds in steps.items() if seconds == 0.0} == {"ingest", "features", "validate"}
 
 
 def test_a_gate_keeps_a_candidate_out_and_the_champion_stays(story: Story) -> None:

@@ -173,3 +173,23 @@ def test_the_pipeline_takes_just_these_parameters():
 
     taken = set(inspect.signature(training.pipeline_func).parameters)
     assert taken == {field.name for field in fields(parameters.Parameters)}
+
+
+def test_a_run_knows_what_was_known_at_the_end_of_its_window_unless_it_is_told_otherwise():
+    assert load().as_of == load().end == "2017-11-10"
+    assert load({"end": "2017-11-09"}).as_of == "2017-11-09"
+    told = load({"end": "2017-11-09", "as_of": "2017-11-10"})
+    assert (told.end, told.as_of) == ("2017-11-09", "2017-11-10")
+    assert told.digest() != load({"end": "2017-11-09"}).digest()
+
+
+@pytest.mark.parametrize(
+    ("as_of", "message"),
+    [
+        ("2017-09-01", "as_of is 2017-09-01 .*expected a later moment"),
+        ("soon", "as_of is 'soon': expected a date"),
+    ],
+)
+def test_a_moment_at_which_nothing_was_known_is_refused(as_of, message):
+    with pytest.raises(UsageError, match=message):
+        load({"as_of": as_of})

