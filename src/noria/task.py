@@ -91,7 +91,7 @@ class Task(Protocol):
 
     @abstractmethod
     def fit_rule(self, features: Rows, labels: NDArray[np.int64]) -> Rule:
-        """Fit the rule that people would use without a model, to the features and the time; a candidate has to beat it."""
+        """Fit the rule that people would use without a model, to features and time; a candidate has to beat it."""
 
     def slices(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:  # noqa: ARG002
         """Name the parts of the rows that must not get worse: slice name -> mask of shape (rows,). Here: none."""
