@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.figure import Figure, Quantity, divide, quantity
 from bench.serving.figures import ADDED_GOAL_US, REFUSAL_GOAL_MS, SHARE_GOAL, START_GOAL_S, Story
 from bench.serving.notes import Key
-from bench.serving.overload import CONNECTIONS, TIMES
+from bench.serving.overload import CONNECTIONS, RECOVERY_SECONDS, TIMES
 
 FLAT_MIB = 32.0  # what a server may grow by under an overload and still be called flat
 TOLD = {
@@ -18,6 +18,7 @@ TOLD = {
     "overload without retry-after": ("refused without Retry-After", "requests"),
     "overload lost": ("lost ÷ due", "share"),
     "overload growth": ("growth of peak memory", "MiB"),
+    "overload silent": ("first right answer after it", "s"),
     "overload peak": ("peak", "requests/s"),
     "overload due": ("requests that were due", "requests/s"),
 }
@@ -73,7 +74,8 @@ def tell_overload(story: Story) -> Figure:
         f"{story.plan.overload_seconds:.0f} s on {CONNECTIONS:,} connections; V2 binary, one picture. Timed from the "
         "moment a request was due. Refused is what got 429 or 503; lost are those that found no connection free in "
         "all the time, those whose connection broke, and those with another status. Flat memory grows by less than "
-        f"{FLAT_MIB:.0f} MiB.",
+        f"{FLAT_MIB:.0f} MiB. Once the load is gone a server is asked until it answers rightly again, "
+        f"{RECOVERY_SECONDS:.0f} s at most: who shows {RECOVERY_SECONDS:.0f} s did not answer again.",
         quantities=tuple(quantities),
         drawn="share",
         mark=SHARE_GOAL,
@@ -88,8 +90,9 @@ def held(story: Story, model: str) -> bool:
         key = Key(what=f"overload {what}", server="noria", model=model)
         return story.notes.of(key)[0] if key in story.notes else 0.0
 
+    came_back = found("silent") < RECOVERY_SECONDS
     refused_well = found("refused p99") <= REFUSAL_GOAL_MS and not found("without retry-after") and not found("lost")
-    return found("answered") >= SHARE_GOAL and refused_well and found("growth") <= FLAT_MIB
+    return found("answered") >= SHARE_GOAL and refused_well and came_back and found("growth") <= FLAT_MIB
 
 
 def tell_start(story: Story) -> Figure:

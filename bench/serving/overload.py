@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 
-from bench.serving.asking import Connection
+from bench.serving.asking import WrongAnswerError, ask_until_right
 from bench.serving.models import Model
-from bench.serving.notes import Key, Notes
+from bench.serving.notes import Key, Notes, Point
 from bench.serving.peers import KSERVE, KSERVE_TORCH, Peer
-from bench.serving.rounds import Bench, Point, note_peak, warm
-from bench.serving.servers import serving
+from bench.serving.questions import Question
+from bench.serving.rounds import Bench, note_peak, warm
+from bench.serving.servers import Server, alive, serving
 
 TIMES = 5
+RECOVERY_SECONDS = 60.0  # what a server has, once the load is gone, to answer rightly again
 CONNECTIONS = 1000  # a client that does not wait opens one more; this many are as good as any number
 
 
@@ -25,7 +27,7 @@ def measure_overload(bench: Bench, notes: Notes) -> None:
 
 
 def overload(bench: Bench, notes: Notes, peer: Peer, model: Model) -> None:
-    """The open loop; wrong answers are no fault here, but the server has to answer rightly afterwards."""
+    """The open loop; then whether the server comes back, which is a finding about it and voids nothing."""
     with serving(peer, model, bench.cores) as server:
         warm(bench, server)
         peaks = Notes()
@@ -36,8 +38,7 @@ def overload(bench: Bench, notes: Notes, peer: Peer, model: Model) -> None:
         seconds = float(bench.plan.overload_seconds)
         load = bench.tools.load(server.port, question, rate=TIMES * peak, seconds=seconds, connections=CONNECTIONS)
         growth = server.peak_memory_mib() - before
-        with Connection(server.port) as after:
-            after.ask(question)
+        silent = wait_for_recovery(server, question)
     lost = load.faults + load.strange + load.unanswered + (load.due - load.asked)
     found = {
         "peak": peak,
@@ -49,6 +50,7 @@ def overload(bench: Bench, notes: Notes, peer: Peer, model: Model) -> None:
         "lost": lost / load.due,
         "growth": growth,
         "late": load.late.p99 / 1000,
+        "silent": silent,
     }
     if load.refused.count:
         found["refused p99"] = load.refused.p99 / 1000
@@ -56,6 +58,17 @@ def overload(bench: Bench, notes: Notes, peer: Peer, model: Model) -> None:
         found["without retry-after"] = load.without_retry_after
     for what, value in found.items():
         notes.add(Key(what=f"overload {what}", server=peer.name, model=model.name), value)
+
+
+def wait_for_recovery(server: Server, question: Question) -> float:
+    """Seconds until the first right answer after the load; RECOVERY_SECONDS stands for none in all that time."""
+    started = time.monotonic()
+    try:
+        ask_until_right(server.port, question, lambda: alive(server.process.pid), RECOVERY_SECONDS)
+    except WrongAnswerError as error:
+        print(f"serving: {server.peer.title} after its overload: {error}", file=sys.stderr, flush=True)
+        return RECOVERY_SECONDS
+    return min(time.monotonic() - started, RECOVERY_SECONDS)
 
 
 def measure_starts(bench: Bench, notes: Notes) -> None:

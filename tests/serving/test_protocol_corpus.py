@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import time
 import tracemalloc
 
@@ -64,10 +65,11 @@ def test_refusals_leave_nothing_in_memory():
     tracemalloc.start()
     try:
         refuse_all()  # fills what is kept on purpose
-        held = [refuse_all() for _ in range(3)]
+        held = [refuse_all() for _ in range(5)]
     finally:
         tracemalloc.stop()
-    assert held[-1] - held[0] < 20_000
+    # What a refusal keeps, every round keeps; a thread of another test may hold more in one of them.
+    assert min(after - before for before, after in itertools.pairwise(held)) < 4 * len(BODIES)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=[form.model for form in FORMS])
