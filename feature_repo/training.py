@@ -7,27 +7,24 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from feature_repo import flights
-from feature_repo.flights import Definitions
+from feature_repo.definitions import STAMP, define
 from feature_repo.opening import open_store
 from noria.errors import UsageError
-
-STAMP = "event_timestamp"
-SERVICES = {flights.SERVICE: flights.define}
+from noria.features import FeatureService
 
 
-def join_features(rows: pa.Table, tables: Path, service: str) -> pa.Table:
+def join_features(rows: pa.Table, tables: Path, service: FeatureService) -> pa.Table:
     """The rows' features as of their `event_timestamp`, from the tables in the folder, in the rows' order.
 
     `rows` has the entities' keys; `__row` and every feature of the service come back. What Feast keeps of it lasts as
-    long as the call, so that nobody else's registry says what this dataset is. UsageError for an unknown service.
+    long as the call, so that nobody else's registry says what this dataset is. UsageError where a key is missing.
     """
     wanted = define(service, tables)
     keys = sorted({key for view in wanted.views for key in view.join_keys})
     if missing := sorted({*keys, STAMP} - set(rows.column_names)):
         raise UsageError(
-            f"the rows lack {', '.join(missing)}: service {service} joins on {', '.join(keys)}; have the task's events "
-            "name them"
+            f"the rows lack {', '.join(missing)}: service {service.name} joins on {', '.join(keys)}; have the "
+            "task's events name them"
         )
     labels = rows.select([STAMP, *keys, *(name for name in rows.column_names if name.startswith("__"))])
     with tempfile.TemporaryDirectory() as folder:
@@ -35,12 +32,3 @@ def join_features(rows: pa.Table, tables: Path, service: str) -> pa.Table:
         store.apply(wanted.objects())
         job = store.get_historical_features(entity_df=labels.to_pandas(), features=wanted.service)
         return job.to_arrow().drop_columns([STAMP, *keys])
-
-
-def define(service: str, tables: Path | str) -> Definitions:
-    """What the service stands on, over the tables in the folder; UsageError lists the services there are."""
-    if service not in SERVICES:
-        raise UsageError(
-            f"no feature service {service!r}: there are {', '.join(SERVICES)}; define it in feature_repo/training.py"
-        )
-    return SERVICES[service](tables)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noria.errors import SourceError, UsageError
+from noria.features import FeatureService
 from noria.schema import Schema
 
 if TYPE_CHECKING:
@@ -163,10 +164,10 @@ class TakesFeatures(Protocol):
     """A task whose rows are joined, each as of its own moment, with features that are kept in a feature store.
 
     Its `read` yields rows that follow `events`: what is known when the question is asked, with the label. `schema` has
-    the same columns and the features of the service, which feature_repo/ defines.
+    the same columns, and those fields and ages of the service that are features.
     """
 
-    service: str  # the name of its feature service
+    service: FeatureService
     events: Schema
 
     def write_features(self, source: Path | None, folder: Path) -> None:

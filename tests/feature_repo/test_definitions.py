@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_repo import flights
-from feature_repo.flights import TTL
-from feature_repo.training import define, join_features
+from feature_repo.definitions import define
+from feature_repo.training import join_features
 from noria.errors import UsageError
+from noria.tasks.flights.service import SERVICE
 from noria.tasks.flights.tables import KEYS
 
 ROOT = Path(__file__).parents[2]
+TTL = {view.name: timedelta(seconds=view.ttl_seconds) for view in SERVICE.views}
 START = datetime(2013, 6, 1, tzinfo=UTC)
 INSTANT = pa.timestamp("us", tz="UTC")
 KINDS = {"STRING": pa.string(), "INT64": pa.int64(), "DOUBLE": pa.float64()}
@@ -28,7 +29,7 @@ KINDS = {"STRING": pa.string(), "INT64": pa.int64(), "DOUBLE": pa.float64()}
 def write_tables(folder: Path) -> Path:
     """One row a view, known at START, whose every number is the view's place."""
     folder.mkdir(parents=True)
-    for place, view in enumerate(flights.define(folder).views):
+    for place, view in enumerate(define(SERVICE, folder).views):
         columns = {key: pa.array([key]) for key in view.join_keys}
         columns["event_timestamp"] = pa.array([START], INSTANT)
         for field in view.features:
@@ -49,9 +50,9 @@ def questions(*ages: timedelta) -> pa.Table:
 def test_a_value_is_true_for_as_long_as_its_view_says_and_not_before_it_was_known(tmp_path: Path, view: str) -> None:
     tables = write_tables(tmp_path / "tables")
     ages = (-timedelta(microseconds=1), timedelta(0), TTL[view], TTL[view] + timedelta(microseconds=1))
-    joined = join_features(questions(*ages), tables, flights.SERVICE)
+    joined = join_features(questions(*ages), tables, SERVICE)
     (name, *_) = (
-        feature.name for each in flights.define(tables).views if each.name == view for feature in each.features
+        feature.name for each in define(SERVICE, tables).views if each.name == view for feature in each.features
     )
     assert [value is not None for value in joined[name].to_pylist()] == [False, True, True, False]
     assert joined["__row"].to_pylist() == [0, 1, 2, 3]
@@ -63,16 +64,14 @@ def test_aggregates_outlive_their_longest_window_and_weather_does_not_outlive_a_
     assert TTL["aircraft"] > timedelta(days=365)
 
 
-def test_an_unknown_service_and_rows_without_keys_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no feature service 'flights_v0': there are flights_v1"):
-        define("flights_v0", tmp_path)
+def test_rows_without_keys_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the rows lack tailnum: service flights_v1 joins on"):
-        join_features(questions(timedelta(0)).drop_columns(["tailnum"]), tmp_path, flights.SERVICE)
+        join_features(questions(timedelta(0)).drop_columns(["tailnum"]), tmp_path, SERVICE)
 
 
 def test_feasts_own_command_applies_the_repository_and_writes_nothing_into_it(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    write_tables(home / "features" / flights.SERVICE)
+    write_tables(home / "features" / SERVICE.name)
     before = sorted(path for path in (ROOT / "feature_repo").rglob("*") if "__pycache__" not in path.parts)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NORIA_")}
     done = subprocess.run(

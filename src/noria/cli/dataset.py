@@ -22,6 +22,8 @@ from noria.task import Task
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from noria.features import FeatureService
+
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
@@ -77,7 +79,7 @@ def _given(option: str, text: str, task: Task, name: str) -> str:
     return usual
 
 
-def _join(rows: pa.Table, tables: Path, service: str) -> pa.Table:
+def _join(rows: pa.Table, tables: Path, service: FeatureService) -> pa.Table:
     from feature_repo.training import join_features
 
     return join_features(rows, tables, service)

@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from noria.errors import BundleError, NoriaError
+from noria.features import FeatureService
 from noria.ml.durable import publish_folder, staged, sweep
 from noria.ml.envelope import SIGNATURE_FILE, parse_envelope, parse_statement
 from noria.ml.manifest import MANIFEST_FILE, decode_manifest, digest_of, encode_manifest
@@ -67,6 +68,7 @@ class Facts:
     metrics: Mapping[str, float]  # on the validation rows
     parity: float
     code: str  # the version of the code
+    service: FeatureService | None = None  # where those features come from that a request does not bring
     fallback: bool = False  # the bundle holds the task's rule, which may answer in the model's place
 
 

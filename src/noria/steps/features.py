@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noria.errors import DatasetError
+from noria.features import FeatureService, age_minutes
 from noria.ml.dataset import Dataset, arrow_schema, write_dataset
 from noria.ml.progress import Progress
 from noria.schema import Schema
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 GROUP = 65_536  # rows handed on at a time
 ROW = "__row"  # each event's place, which shows that none was lost, doubled or moved
 
-# (rows, the folder of the tables, the service) -> `__row` and the service's features, as of each `event_timestamp`.
-Join = Callable[["pa.Table", Path, str], "pa.Table"]
+# (rows, the folder of the tables, the service) -> `__row` and the service's fields, as of each `event_timestamp`.
+Join = Callable[["pa.Table", Path, FeatureService], "pa.Table"]
 
 
 def add_features(workspace: Workspace, *, task: str, events: str, tables: str, join: Join, progress: Progress) -> str:
@@ -37,10 +38,11 @@ def add_features(workspace: Workspace, *, task: str, events: str, tables: str, j
     folder, facts = open_tables(workspace, tables)
     progress(f"{dataset.rows:,} rows, {len(facts.tables)} feature tables", None)
     rows = _read(dataset)
-    joined = join(_questions(rows, found.events), folder, facts.service)
+    joined = join(_questions(rows, found.events), folder, found.service)
     _check_rows(joined, dataset.rows)
     with workspace.scratch() as scratch:
-        made = write_dataset(scratch / "dataset", task, found.schema, _follow(rows, joined, found.schema))
+        completed = _complete(joined, found.service, rows[found.schema.time.name])
+        made = write_dataset(scratch / "dataset", task, found.schema, _follow(rows, completed, found.schema))
         key = f"datasets/{made.digest}"
         progress(f"{made.rows:,} rows, publishing", None)
         workspace.store.put_folder(key, made.folder)
@@ -72,6 +74,24 @@ def _check_rows(joined: pa.Table, rows: int) -> None:
             f"of {rows:,} rows {len(joined):,} came back from the feature store, or in another order: expected each "
             "row once, in its place; use the offline store that feature_repo/feature_store.yaml names"
         )
+
+
+def _complete(joined: pa.Table, service: FeatureService, asked: pa.ChunkedArray) -> pa.Table:
+    """The fields with their defaults, and the ages of the instants among them, as the predictor works them out, too."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for field in service.fields():
+        if field.default is not None and field.name in joined.column_names:
+            place, values = joined.column_names.index(field.name), joined[field.name]
+            joined = joined.set_column(place, field.name, pc.fill_null(values, pa.scalar(field.default, values.type)))
+    moments = asked.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    for age in service.ages:
+        if age.of in joined.column_names:
+            minutes = age_minutes(moments, joined[age.of].to_numpy().astype(np.float64))
+            joined = joined.append_column(age.name, pa.array(minutes, mask=np.isnan(minutes)))
+    return joined
 
 
 def _follow(events: pa.Table, joined: pa.Table, schema: Schema) -> Iterator[pa.Table]:

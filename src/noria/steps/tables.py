@@ -49,7 +49,7 @@ def publish_tables(workspace: Workspace, task: TakesFeatures, source: Path | Non
         kept.mkdir()
         task.write_features(source, written)
         facts = {path.stem: _cut(path, kept / path.name, as_of) for path in sorted(written.glob("*.parquet"))}
-        said = TablesFacts(service=task.service, as_of=as_of, tables=facts)
+        said = TablesFacts(service=task.service.name, as_of=as_of, tables=facts)
         encoded = msgspec.json.encode(said, order="deterministic")
         (kept / FACTS).write_bytes(encoded)
         key = f"features/{hashlib.sha256(encoded).hexdigest()}"

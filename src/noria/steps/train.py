@@ -21,7 +21,7 @@ from noria.ml.splits import Split, split_rows
 from noria.ml.training import Trained, TrainingParameters
 from noria.steps.workspace import Workspace
 from noria.stores.objects import ObjectStore
-from noria.task import Rows, Task, load_task
+from noria.task import Rows, TakesFeatures, Task, load_task
 
 PARITY_ROWS = 1000
 
@@ -128,6 +128,7 @@ def _write(
         metrics={"accuracy": trained.best.validation_accuracy, "log_loss": trained.best.validation_loss},
         parity=parity,
         code=code,
+        service=task.service if isinstance(task, TakesFeatures) else None,
         fallback=rule is not None,
     )
     profile = encode(describe(schema, validation, probabilities))

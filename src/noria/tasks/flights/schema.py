@@ -106,6 +106,7 @@ def _aircraft() -> Iterator[Column]:
         ("year", REGISTRY, "year", "year of make", 1900, 2100, 0.4),
         ("arrival_delay", CARRIER, "minute", "delay of its last arrival", -MOST_MINUTES, MOST_MINUTES, 0.8),
         ("turn_round", CARRIER, "minute", "from the landing before to that flight", 0, YEAR_MINUTES, 0.9),
+        ("idle", CARRIER, "minute", "since its last landing", 0, YEAR_MINUTES, 0.8),
     ):
         yield _number(f"aircraft_{name}", owner, unit, what, minimum=low, maximum=high, maximum_null_share=missing)
 

@@ -15,6 +15,7 @@ from noria.errors import SourceError
 from noria.schema import Schema
 from noria.task import Rows, Rule, Task, Value, Window
 from noria.tasks.flights.schema import EVENTS, ROWS
+from noria.tasks.flights.service import SERVICE
 from noria.tasks.flights.source import COLUMNS, INSTALL, find_data, read_raw
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class Flights(Task):
-    """Its events come from the labelled flights; its service, flights_v1, is defined in feature_repo/."""
+    """Its events come from the labelled flights; its rows are joined with the features of flights_v1."""
 
     name = "flights"
     classes = ("on time", "late")
-    service = "flights_v1"
+    service = SERVICE
     events: Schema = EVENTS
     schema: Schema = ROWS
     defaults: Mapping[str, Value] = {

@@ -1,0 +1,13 @@
+"""Services: what Feast's own command finds, the services of all tasks here, with their tables below NORIA_HOME."""
+
+from __future__ import annotations
+
+from feature_repo.definitions import define
+from feature_repo.opening import tables_folder
+from noria.task import TakesFeatures, load_task, task_names
+
+# Feast takes whatever stands under a name of its own in a module of this folder.
+for _task in map(load_task, task_names()):
+    if isinstance(_task, TakesFeatures):
+        for _made in define(_task.service, tables_folder(_task.service.name)).objects():
+            globals()[f"{type(_made).__name__}_{_made.name}"] = _made
