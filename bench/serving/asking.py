@@ -21,7 +21,12 @@ class Connection:
     """A connection that stays open for one request after the other."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self._port = port
+        self._asked = False
+        self._open()
+
+    def _open(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = self._socket.makefile("rb")
 
@@ -29,13 +34,27 @@ class Connection:
         """Ask, and check the answer; WrongAnswerError if it is not the right one, or if there is none."""
         body = b""
         try:
-            self._socket.sendall(question.encode())
-            status, headers, body = self._read()
+            status, headers, body = self._exchange(question.encode())
             if status != 200:
                 raise WrongAnswerError(f"status {status}: {body[:500]!r}")
             question.check(headers, body)
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise WrongAnswerError(f"{question.protocol}: {error}: {body[:200]!r}") from error
+
+    def _exchange(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Send and read; anew where the server has let go of the connection since its last answer, as HTTP allows."""
+        try:
+            self._socket.sendall(request)
+            answer = self._read()
+        except (ConnectionResetError, BrokenPipeError):
+            if not self._asked:
+                raise
+            self.close()
+            self._open()
+            self._asked = False
+            return self._exchange(request)
+        self._asked = True
+        return answer
 
     def __enter__(self) -> Connection:
         return self

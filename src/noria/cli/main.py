@@ -8,12 +8,20 @@ from typing import Annotated, Optional
 
 import typer
 
+from noria.cli import data_verbs
+from noria.cli.options import (
+    EXIT_CODES,
+    FASHION,
+    FOUND_CODES,
+    RUN_CODES,
+    SERVE_CODES,
+    AsOfOption,
+    EnvOption,
+    JsonOption,
+    ParamOption,
+    TaskOption,
+)
 from noria.errors import NoriaError
-
-EXIT_CODES = "Exit codes: 0 done; 1 fault; 2 usage; 130 interrupted."
-RUN_CODES = "Exit codes: 0 promoted or unchanged; 1 fault; 2 usage; 3 refused by a gate or a person; 130 interrupted."
-SERVE_CODES = "Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 fault; 2 usage."
-FOUND_CODES = "Exit codes: 0 all is well; 1 something is wrong, or a fault; 2 usage; 130 interrupted."
 
 app = typer.Typer(
     name="noria",
@@ -28,18 +36,6 @@ app = typer.Typer(
 )
 releases_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(releases_app, name="releases")
-
-TaskOption = Annotated[str, typer.Option("--task", metavar="NAME", help="The task's name.")]
-EnvOption = Annotated[str, typer.Option("--env", metavar="NAME", help="The environment: dev, qa or prod.")]
-ParamOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--param", metavar="KEY=VALUE", help="A parameter's value; may be given again."),
-]
-AsOfOption = Annotated[
-    str, typer.Option("--as-of", metavar="INSTANT", help="Train on what was known then; it ends the window, too.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else, also where it fails.")]
-FASHION = "fashion"
 
 
 def _tell_version(wanted: bool) -> None:
@@ -230,41 +226,7 @@ def datasets(
         list_datasets(as_json=json)
 
 
-@app.command(epilog=EXIT_CODES)
-def dataset(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder that is not there yet.")],
-    task: TaskOption = FASHION,
-    start: Annotated[str, typer.Option("--from", metavar="INSTANT", help="The first of the window.")] = "",
-    end: Annotated[str, typer.Option("--to", metavar="INSTANT", help="The first after the window.")] = "",
-    as_of: Annotated[str, typer.Option(metavar="INSTANT", help="What was known then; --to, unless given.")] = "",
-    json: JsonOption = False,
-) -> None:
-    """Write the rows that a run would train on, features and all, for anyone to check.
-
-    They are Parquet with a dataset.json, and stand there whole or not at all.
-
-    Example: noria dataset --task flights --from 2013-03-01 --to 2013-04-01 --out march
-    """
-    from noria.cli.dataset import write_training_dataset
-
-    write_training_dataset(task, start=start, end=end, as_of=as_of, out=out, as_json=json)
-
-
-@app.command(epilog=EXIT_CODES)
-def explore(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset, as `noria dataset` writes it.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page; a file that is not there yet.")],
-    json: JsonOption = False,
-) -> None:
-    """Draw a page of what a dataset holds.
-
-    It shows class balance, missing values, distributions, outliers, correlations and seasons.
-
-    Example: noria explore march --out march.html
-    """
-    from noria.cli.explore import explore_dataset
-
-    explore_dataset(folder, out=out, as_json=json)
+app.registered_commands += data_verbs.app.registered_commands  # among the others, before the one that comes last
 
 
 @app.command(epilog=FOUND_CODES)
