@@ -20,6 +20,7 @@ PROGRAMS = {
     "command": "bench.command",
     "steps": "bench.steps",
     "features": "bench.features",
+    "online": "bench.online",
     "main-job": "bench.main_job",
     "training": "bench.learning",
     "serving": "bench.serving",

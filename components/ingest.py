@@ -36,4 +36,4 @@ def ingest(
         made = ingest(run.workspace, task=task, source=source, **when, progress=run.progress)
         dataset.uri, tables.uri = made.uri, made.tables
         found = {"rows": made.dataset.rows, "not_known_yet": made.unknown, "digest": made.dataset.digest}
-        dataset.metadata = {**found, "code": code}
+        dataset.metadata = {**found, "told": made.describe(), "code": code}

@@ -18,6 +18,7 @@ def train(
     patience: int,
     threads: int,
     network: dict,
+    training: dict,
     code: str,
     bundle: dsl.Output[dsl.Model],
 ) -> None:
@@ -35,11 +36,14 @@ def train(
         patience: epochs without gain on the validation rows before training stops.
         threads: compute threads; the weights depend on it.
         network: the task's own options for its network.
+        training: weight_decay, label_smoothing, precision, class_weight; what is not said is as usual.
         code: digest of the code that the steps run.
         bundle: model.onnx and what belongs to it.
     """
-    from noria.ml.training import TrainingParameters
-    from noria.steps.groups import read_values
+    from dataclasses import asdict
+
+    from noria.ml.training import TrainingOptions, TrainingParameters
+    from noria.steps.groups import read_group, read_values
     from noria.steps.running import running
     from noria.steps.train import train
 
@@ -52,6 +56,7 @@ def train(
             patience=patience,
             threads=threads,
             network=read_values(network),
+            **asdict(read_group("training", training, TrainingOptions)),
         )
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
         made, bundle.uri = train(

@@ -1,4 +1,4 @@
-"""Feast's own command over this repository, which keeps its things below NORIA_HOME: `python -m feature_repo apply`."""
+"""Feast's own command over this repository, with Noria's settings: `python -m feature_repo apply`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from noria.settings import Settings
 
 
 def main() -> None:
-    home = Settings.from_environment().home
-    (home / "features").mkdir(parents=True, exist_ok=True)
-    os.environ["NORIA_HOME"] = str(home)  # feature_store.yaml names it, and Feast knows no default for it
+    settings = Settings.from_environment()
+    (settings.home / "features").mkdir(parents=True, exist_ok=True)
+    from feature_repo.opening import places
+
+    os.environ.update(places(settings))  # feature_store.yaml names them, and Feast knows no default for them
     from feast.cli.cli import cli
 
     cli(args=["-c", str(Path(__file__).parent), *sys.argv[1:]])

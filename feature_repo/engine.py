@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from noria.errors import SourceError, StoreError, UsageError
+
+ROWS_A_BATCH = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +31,20 @@ class Engine:
 
         StoreError if memory and disk do not suffice, SourceError if the files do not hold what they should.
         """
+        with self._explained(), self._cursor() as cursor:
+            for name, table in tables.items():
+                cursor.register(name, table)
+            return cursor.sql(query).to_arrow_table()
+
+    def stream(self, query: str) -> Iterator[pa.RecordBatch]:
+        """Answer the query over files part by part, so that the answer need not fit into memory; errors as of run."""
+        with self._explained(), self._cursor() as cursor:
+            yield from cursor.sql(query).to_arrow_reader(ROWS_A_BATCH)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            with self._cursor() as cursor:
-                for name, table in tables.items():
-                    cursor.register(name, table)
-                return cursor.sql(query).to_arrow_table()
+            yield
         except duckdb.OutOfMemoryException as error:
             raise StoreError(
                 f"DuckDB ran out of room ({error}): expected the work to fit into offline_store.memory_limit "

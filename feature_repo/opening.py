@@ -22,6 +22,31 @@ def tables_folder(service: str) -> Path:
 
 def open_store(home: Path, tables: Path) -> FeatureStore:
     """Open the store whose registry and online values lie below `home`; relative sources lie below `tables`."""
-    text = Template((REPOSITORY / "feature_store.yaml").read_text()).substitute(NORIA_HOME=home)
-    said: dict[str, Any] = yaml.safe_load(text)
-    return FeatureStore(config=RepoConfig(**said, repo_path=tables))
+    return _open(places(Settings.from_environment({"NORIA_HOME": str(home)})), tables)
+
+
+def open_configured(settings: Settings, tables: Path) -> FeatureStore:
+    """Open the store whose registry and online values are where the settings say."""
+    return _open(places(settings), tables)
+
+
+def places(settings: Settings) -> dict[str, str]:
+    """What feature_store.yaml leaves open, by the names that it has there."""
+    return {
+        "NORIA_HOME": str(settings.home),
+        "NORIA_ONLINE": settings.online,
+        "NORIA_ONLINE_PASSWORD_FILE": str(settings.online_password_file or ""),
+        "NORIA_REGISTRY": settings.registry,
+        # Feast keeps a file and an object by one kind of registry, and a database by another.
+        "FEAST_REGISTRY_TYPE": "sql" if _is_database(settings.registry) else "file",
+    }
+
+
+def _is_database(registry: str) -> bool:
+    return "://" in registry and not registry.startswith(("s3://", "gs://"))
+
+
+def _open(said: dict[str, str], tables: Path) -> FeatureStore:
+    text = Template((REPOSITORY / "feature_store.yaml").read_text()).substitute(said)
+    config: dict[str, Any] = yaml.safe_load(text)
+    return FeatureStore(config=RepoConfig(**config, repo_path=tables))

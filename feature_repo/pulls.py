@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -33,12 +33,19 @@ class Pull:
 
     def latest_rows(self, engine: Engine, reader: Reader) -> pa.Table:
         """Of each key the row with the latest time, then created last, then the last of the files."""
+        return self._answer(engine, reader, self._latest())
+
+    def latest_batches(self, engine: Engine, reader: Reader) -> Iterator[pa.RecordBatch]:
+        """The latest rows part by part, with times as the files have them."""
+        return engine.stream(self._statement(engine, reader, self._latest()))
+
+    def _latest(self) -> str:
         by = f"PARTITION BY {', '.join(map(quote, self.keys))} " if self.keys else ""
         created = f"{quote(self.created)} DESC NULLS LAST, " if self.created else ""
         order = f"{quote(self.time)} DESC, {created}file_index DESC, file_row_number DESC"
-        return self._answer(engine, reader, f" QUALIFY row_number() OVER ({by}ORDER BY {order}) = 1")
+        return f" QUALIFY row_number() OVER ({by}ORDER BY {order}) = 1"
 
-    def _answer(self, engine: Engine, reader: Reader, qualify: str) -> pa.Table:
+    def _statement(self, engine: Engine, reader: Reader, qualify: str) -> str:
         files = reader.table(self.source)
         types = engine.columns(files)
         columns = self._columns(types)
@@ -50,7 +57,10 @@ class Pull:
         edges = ((">=", self.start), ("<=", self.end))
         window = "".join(f" AND {_edge(self.time, types[self.time], sign, edge)}" for sign, edge in edges if edge)
         selected = ", ".join(map(quote, columns))
-        table = engine.run(f"SELECT {selected} FROM {files} WHERE {quote(self.time)} IS NOT NULL{window}{qualify}", {})
+        return f"SELECT {selected} FROM {files} WHERE {quote(self.time)} IS NOT NULL{window}{qualify}"
+
+    def _answer(self, engine: Engine, reader: Reader, qualify: str) -> pa.Table:
+        table = engine.run(self._statement(engine, reader, qualify), {})
         for name in {self.time, self.created} - {None}:
             table = _in_utc(table, str(name))
         if not self.keys:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import yaml
 
 from noria.errors import UsageError
 from noria.gates.limits import Departure, Limits, departures
-from noria.ml.training import TrainingParameters
+from noria.ml.training import TrainingOptions, TrainingParameters
 from noria.ml.validation import ValidationRules
 from noria.steps.groups import read_group, read_values
 from noria.steps.ingest import parse_moment, parse_window
@@ -22,7 +22,7 @@ from noria.steps.words import ask_back
 from noria.task import ChecksNetwork, Task, Value, Window
 
 FOLDER = Path(__file__).parent / "params"
-GROUPS = ("network", "rules", "limits")  # parameters that are groups of values
+GROUPS = ("network", "training", "rules", "limits")  # parameters that are groups of values
 RESOLVED = ("plan", "basis", "champion")  # what a run is compared with, and so no part of what it does
 SETTLED = (*RESOLVED, "task", "source", "code", "environment_limits")  # found out, and not to be given
 LOOSENING = "limits_may_be_loosened"  # the one key of an environment's file that is no parameter
@@ -52,6 +52,7 @@ class Parameters:
     requests: int
     load_requests: int
     code: str
+    training: Mapping[str, Value] = field(default_factory=dict)  # what `TrainingOptions` names
     as_of: str = ""  # the moment of which training may know; "": the end of the window
     champion: str = ""
     basis: str = ""
@@ -91,8 +92,8 @@ class Parameters:
     def recipe(self) -> TrainingParameters:
         """How to train, as the step train reads it; UsageError for a value out of its range."""
         names = {field.name for field in fields(TrainingParameters)} & {field.name for field in fields(self)}
-        given = {name: getattr(self, name) for name in names}
-        return TrainingParameters(**given | {"network": read_values(self.network)})
+        given = {name: getattr(self, name) for name in names} | {"network": read_values(self.network)}
+        return TrainingParameters(**given, **asdict(read_group("training", self.training, TrainingOptions)))
 
     def departures(self) -> tuple[Departure, ...]:
         """The limits that are not the environment's own."""
@@ -149,7 +150,7 @@ def load(
             f"{', '.join(twice)} stand in {environment}.yaml and in task {task.name}: a value has one place"
         )
     settled = {"task": task.name, "environment_limits": values.get("limits", {}), **known}
-    values |= {"as_of": "", **task.defaults}
+    values |= {"as_of": "", "training": {}, **task.defaults}
     for key, text in given.items():
         _set(values, key, text)
     values["as_of"] = values["as_of"] or values.get("end", "")
@@ -168,7 +169,7 @@ def load(
 
 
 def _set(values: dict[str, Any], key: str, text: str) -> None:
-    """Set `key` (or `group.key` for network and limits) to the YAML value of the text."""
+    """Set `key` (or `group.key`) to the YAML value of the text."""
     allowed = [field.name for field in fields(Parameters) if field.name not in SETTLED]
     group, _, name = key.partition(".")
     if group not in allowed or (bool(name) != (group in GROUPS)):
@@ -191,7 +192,7 @@ def _set(values: dict[str, Any], key: str, text: str) -> None:
 
 def _ask_back(group: str, name: str, allowed: Sequence[str]) -> str:
     """Ask for what was meant, as it has to be written: a group with one of its keys, all else without a key."""
-    for of_group, kind in (("rules", ValidationRules), ("limits", Limits)):
+    for of_group, kind in (("training", TrainingOptions), ("rules", ValidationRules), ("limits", Limits)):
         if not name and group in {field.name for field in fields(kind)}:
             return f"; did you mean '{of_group}.{group}'?"
     question = ask_back(group, [one for one in allowed if (one in GROUPS) == bool(name)])

@@ -27,6 +27,7 @@ def training(
     patience: int,
     threads: int,
     network: dict,
+    training: dict,
     draws: int,
     rules: dict,
     limits: dict,
@@ -55,6 +56,7 @@ def training(
         "patience": patience,
         "threads": threads,
         "network": network,
+        "training": training,
     }
     bundle = place(train(dataset=rows, evidence=valid, **days, **recipe, code=code)).outputs["bundle"]
     how = {"draws": draws, "seed": seed, "limits": limits}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -22,6 +22,9 @@ from serving.options import Limits
 from serving.refusal import RequestError
 from serving.routes import Routes, dispatch, get, post
 from serving.slot import Occupant, Slot
+
+if TYPE_CHECKING:
+    from serving.features.source import FeatureSource
 
 log = logging.getLogger("serving")
 
@@ -45,11 +48,19 @@ class UnloadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Admin:
     """Lists, loads and unloads models. One change at a time, so that two operators cannot cross."""
 
-    def __init__(self, hub: Hub, sources: AllowedSources, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        sources: AllowedSources,
+        limits: Limits,
+        metrics: Metrics,
+        features: FeatureSource | None = None,
+    ) -> None:
         self._hub = hub
         self._sources = sources
         self._limits = limits
         self._metrics = metrics
+        self._features = features
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._read_load = msgspec.json.Decoder(LoadRequest).decode
@@ -111,7 +122,7 @@ class Admin:
     def _seat(self, model: ServedModel, *, default: bool) -> Occupant:
         slot = self._hub.slots.get(model.name)
         if slot is None:
-            slot = Slot(model, self._limits, self._metrics)
+            slot = Slot(model, self._limits, self._metrics, features=self._features)
             self._hub.add(slot)
         elif default:
             if slot.occupant.model.digest != model.digest:

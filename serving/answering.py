@@ -62,20 +62,24 @@ class Answering:
 
 def _write_v2(occupant: Occupant, request: PredictionRequest, outputs: Arrays) -> Response:
     body, json_length = encode_v2(compose(occupant, request, outputs), choose(occupant, request))
-    headers = _name(occupant)
+    headers = _name(occupant, request)
     if json_length is None:
         return Response(body, 200, headers)
     return Response(body, 200, (*headers, (JSON_LENGTH, b"%d" % json_length)), BINARY)
 
 
 def _write_v1(occupant: Occupant, request: PredictionRequest, outputs: Arrays) -> Response:
-    return Response(encode_v1(compose(occupant, request, outputs)), 200, _name(occupant))
+    return Response(encode_v1(compose(occupant, request, outputs)), 200, _name(occupant, request))
 
 
-def _name(occupant: Occupant) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers that say who answers."""
-    bundle = (b"noria-bundle", occupant.digest)
-    return (bundle, (b"noria-fallback", occupant.fallback.encode())) if occupant.fallback else (bundle,)
+def _name(occupant: Occupant, request: PredictionRequest) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that say who answers, and by what."""
+    headers: tuple[tuple[bytes, bytes], ...] = ((b"noria-bundle", occupant.digest),)
+    if occupant.fallback:
+        headers += ((b"noria-fallback", occupant.fallback.encode()),)
+    if request.note is not None:
+        headers += ((b"noria-features", request.note.features.encode()),)
+    return headers
 
 
 def choose(occupant: Occupant, request: PredictionRequest) -> Sequence[RequestedOutput]:
@@ -97,4 +101,5 @@ def compose(occupant: Occupant, request: PredictionRequest, outputs: Mapping[str
         classes=model.facts.classes,
         outputs=outputs,  # type: ignore[arg-type]
         fallback=occupant.fallback,
+        note=request.note,
     )

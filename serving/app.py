@@ -10,6 +10,7 @@ from serving.call import Call
 from serving.connection import Exchange
 from serving.documents import Documents
 from serving.exchange import Request, Response
+from serving.features.telling import describe_service
 from serving.hub import Hub
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.options import Limits
@@ -80,6 +81,7 @@ class App:
 
     def _model(self, call: Call, occupant: Occupant) -> None:
         model = occupant.model
+        parameters = {"bundle": model.digest, "task": model.facts.task, "classes": occupant.classes}
         call.say(
             {
                 "name": model.name,
@@ -87,7 +89,7 @@ class App:
                 "platform": "onnxruntime_onnx",
                 "inputs": describe_inputs(model.facts.schema.features),
                 "outputs": describe_outputs(model.outputs),
-                "parameters": {"bundle": model.digest, "task": model.facts.task, "classes": occupant.classes},
+                "parameters": parameters | describe_service(model),
             }
         )
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
 Done = Callable[[Arrays | Exception], None]
+
+
+class Held(Protocol):
+    """A request that has been handed on, as who asked for it sees it."""
+
+    def leave(self) -> None:
+        """Wait no more."""
 
 
 @dataclass(slots=True)

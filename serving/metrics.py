@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Any
 
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from serving.features.note import STATUSES
 from serving.tally import Histogram
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -36,6 +37,8 @@ class ModelMetrics:
         self.requests: Counter[tuple[str, int]] = Counter()  # by protocol and status
         self.refused: Counter[str] = Counter()  # by what was wrong with the input
         self.fallbacks: Counter[str] = Counter()  # by who answered instead
+        self.features: Counter[tuple[str, str]] = Counter()  # rows of completed requests, by view and status
+        self.degraded = 0  # completed requests for which the store failed
         self.seconds: dict[str, Histogram] = {}  # by protocol
         self.queue_seconds = Histogram(SECONDS)
         self.run_seconds = Histogram(SECONDS)
@@ -61,6 +64,12 @@ class ModelMetrics:
     def watch_queue(self, depth: Callable[[], int]) -> None:
         """Ask `depth` for the requests that wait, whenever the metrics are read."""
         self.depth = depth
+
+    def watch_features(self, views: Iterable[str]) -> None:
+        """Have these views stand in the figures from the start, so that an alert sees the first increase."""
+        for view in views:
+            for status in STATUSES:
+                self.features.setdefault((view, status), 0)
 
     def waited(self, seconds: float) -> None:
         """Note how long a request waited for its turn."""
@@ -118,6 +127,7 @@ class Metrics(Collector):
         self.loads: Counter[str] = Counter(served=0, refused=0)
         self.ledger_faults = 0
         self.stale = False
+        self.online: Callable[[], Iterable[Metric]] = tuple
         self.in_flight: Callable[[], int] = lambda: 0
         self.connections: Callable[[], int] = lambda: 0
         registry.register(self)
@@ -158,6 +168,8 @@ class Metrics(Collector):
         yield from _of_batches(models)
         yield from _of_predictions(models)
         yield from _of_loading(self._models)
+        yield from _of_features(models)
+        yield from self.online()
 
     def _of_process(self) -> Iterator[Metric]:
         yield _gauge("noria_in_flight_requests", "Requests being answered now.", self.in_flight())
@@ -247,6 +259,19 @@ def _of_loading(models: list[ModelMetrics]) -> Iterator[Metric]:
         info.add_metric((one.model, one.version, one.bundle), 1)
         seconds.add_metric((one.model, one.version), one.load_seconds)
     yield from (info, seconds)
+
+
+def _of_features(models: tuple[ModelMetrics, ...]) -> Iterator[Metric]:
+    reads = CounterMetricFamily(
+        "noria_feature_rows", "Rows of completed requests, by view and status.", None, [*MODEL, "view", "status"]
+    )
+    degraded = CounterMetricFamily("noria_degraded_answers", "Requests for which the online store failed.", None, MODEL)
+    for one in models:
+        if one.features:
+            degraded.add_metric((one.model, one.version), one.degraded)
+        for (view, status), count in one.features.items():
+            reads.add_metric((one.model, one.version, view, status), count)
+    yield from (reads, degraded)
 
 
 def make_metrics() -> Metrics:

@@ -15,6 +15,7 @@ from noria.ml.bundle import Bundle, Facts
 from noria.ml.decision import Decider
 from noria.ml.inference import LABEL, PROBABILITIES, Session, TensorSpec, check_fit, further_outputs
 from noria.schema import Column
+from serving.features.plan import Plan, make_plan
 from serving.protocol import DATATYPE_OF, OutputSpec
 from serving.sweep import Pace, sweep
 from serving.tensors import JSON_TYPES
@@ -33,6 +34,7 @@ class ServedModel:
     pace: Pace
     load_seconds: float
     rule: ServedModel | None = None  # the bundle's rule, ready to answer in its place
+    completes: bool = False  # requests may leave out what the feature service supplies
 
     @cached_property
     def version(self) -> str:
@@ -48,6 +50,11 @@ class ServedModel:
             OutputSpec(name=LABEL, datatype="INT64", shape=()),
             *(_describe(spec) for spec in self._further),
         )
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """What its feature service adds to a request; None without one."""
+        return make_plan(self.facts)
 
     @cached_property
     def _further(self) -> tuple[TensorSpec, ...]:
@@ -94,6 +101,7 @@ def load_model(bundle: Bundle, name: str, threads: int, batch_rows: int) -> Serv
             f"bundle {bundle.digest[:VERSION_LENGTH]} has features {strange} of a type that no request can carry: "
             f"expected {', '.join(JSON_TYPES)}"
         )
+    make_plan(bundle.facts)  # one that cannot be carried out is found now
     session = Session.load(bundle.model, threads)
     check_fit(session, schema)
     try:

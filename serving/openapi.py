@@ -10,8 +10,8 @@ from urllib.parse import quote
 import msgspec
 
 from serving import shapes
+from serving.column_shapes import STRING, Json, record
 from serving.options import Limits
-from serving.shapes import STRING, Json, record
 
 if TYPE_CHECKING:
     from serving.model import ServedModel
@@ -192,9 +192,11 @@ def _predict(name: str, request: Json, answer: Json) -> Json:
 
 def _bundle_header() -> Json:
     fallback = "what answered in the model's place; absent unless something did"
+    features = "degraded or defaults, where features from the online store are not all fresh"
     return {
         "noria-bundle": {"schema": STRING, "required": True, "description": "the bundle that answered"},
         "noria-fallback": {"schema": STRING, "required": False, "description": fallback},
+        "noria-features": {"schema": STRING, "required": False, "description": features},
     }
 
 

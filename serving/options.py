@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
-from serving.names import check_name
-from serving.refusal import RequestError
+from serving.arguments import add_number, add_seconds, model_name, named_folder, seconds
+from serving.features.options import OnlineOptions, add_online, read_online
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +53,7 @@ class Options:
     exit_with_parent: bool
     with_page: bool
     limits: Limits
+    online: OnlineOptions | None  # None: requests have to bring all features
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -69,6 +69,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
             f"found --fallback-seconds {fallback_seconds:g}: expected more than 0 and less than --request-seconds "
             f"{given.request_seconds:g}"
         )
+    if given.online is None and (given.features_log or given.online_password_file):
+        parser.error("found no --online: expected it beside --features-log and --online-password-file")
     return Options(
         bundle=given.bundle,
         follow=given.follow or "",
@@ -87,6 +89,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         grace_seconds=given.grace_seconds,
         exit_with_parent=given.exit_with_parent,
         with_page=not given.no_page,
+        online=read_online(given),
         limits=Limits(
             body_bytes=given.max_body_bytes,
             held_bytes=given.max_held_bytes,
@@ -114,6 +117,7 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     _add_models(parser)
     _add_places(parser)
+    add_online(parser)
     _add_times(parser)
     _add_limits(parser)
     return parser
@@ -124,21 +128,19 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     first = group.add_mutually_exclusive_group()
     first.add_argument("--bundle", type=Path, metavar="DIR", help="serve the bundle in this folder")
     first.add_argument("--follow", metavar="TASK", help="serve the task's champion, and each one after it")
-    group.add_argument("--name", type=_name, help="that model's name in addresses (default: its task)")
+    group.add_argument("--name", type=model_name, help="that model's name in addresses (default: its task)")
     group.add_argument(
-        "--model", action="append", default=[], type=_named_folder, metavar="NAME=DIR", help="serve this bundle as well"
+        "--model", action="append", default=[], type=named_folder, metavar="NAME=DIR", help="serve this bundle as well"
     )
     group.add_argument("--trusted-keys", type=Path, metavar="DIR", help="the public keys that are believed")
-    _add_number(group, "--threads", 1, "threads that compute one batch")
-    group.add_argument(
-        "--poll-seconds", type=_seconds, default=2.0, metavar="S", help="between looks at the ledger (2)"
-    )
+    add_number(group, "--threads", 1, "threads that compute one batch")
+    group.add_argument("--poll-seconds", type=seconds, default=2.0, metavar="S", help="between looks at the ledger (2)")
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("where to listen")
     group.add_argument("--host", default="127.0.0.1", help="the address of the data port (default: %(default)s)")
-    _add_number(group, "--http-port", 8080, "the data port, 0 for any free one", least=0)
+    add_number(group, "--http-port", 8080, "the data port, 0 for any free one", least=0)
     group.add_argument(
         "--grpc-port", type=int, metavar="N", help="answer gRPC too, at this port, 0 for any free one (default: off)"
     )
@@ -161,75 +163,35 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 def _add_times(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("times, in seconds")
-    _add_seconds(group, "--request-seconds", Limits.request_seconds, "until a request is answered, or refused with 503")
+    add_seconds(group, "--request-seconds", Limits.request_seconds, "until a request is answered, or refused with 503")
     group.add_argument(
         "--fallback-seconds",
-        type=_seconds,
+        type=seconds,
         metavar="S",
         help="that a batch may run until the fallback answers, if the task declares one (default: a quarter of "
         "--request-seconds)",
     )
-    _add_seconds(
+    add_seconds(
         group,
         "--max-wait-seconds",
         Limits.wait_seconds,
         "to wait for the model; who would wait longer gets 503 at once",
     )
-    _add_seconds(group, "--head-seconds", Limits.head_seconds, "for a request's headers, and for a pause in its body")
-    _add_seconds(group, "--body-seconds", Limits.body_seconds, "for a request's whole body")
-    _add_seconds(group, "--idle-seconds", Limits.idle_seconds, "that a connection may stay open without a request")
-    _add_seconds(group, "--drain-seconds", 0.0, "to go on answering after SIGTERM, while not ready")
-    _add_number(group, "--grace-seconds", 25, "for what is in flight after that")
+    add_seconds(group, "--head-seconds", Limits.head_seconds, "for a request's headers, and for a pause in its body")
+    add_seconds(group, "--body-seconds", Limits.body_seconds, "for a request's whole body")
+    add_seconds(group, "--idle-seconds", Limits.idle_seconds, "that a connection may stay open without a request")
+    add_seconds(group, "--drain-seconds", 0.0, "to go on answering after SIGTERM, while not ready")
+    add_number(group, "--grace-seconds", 25, "for what is in flight after that")
     group.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("limits")
-    _add_number(group, "--max-body-bytes", Limits.body_bytes, "the largest request body, packed and unpacked")
-    _add_number(group, "--max-held-bytes", Limits.held_bytes, "the most bytes of bodies that are held at once")
-    _add_number(group, "--max-head-bytes", Limits.head_bytes, "the most bytes of an address and headers")
-    _add_number(group, "--max-headers", Limits.headers, "the most headers")
-    _add_number(group, "--max-connections", Limits.connections, "the most connections")
-    _add_number(group, "--max-rows", Limits.request_rows, "the most rows in a request")
-    _add_number(group, "--max-batch-rows", Limits.batch_rows, "the most rows of several requests run together")
-    _add_number(group, "--max-waiting", Limits.waiting_requests, "the most requests that wait for the model")
-
-
-class _Arguments(Protocol):
-    def add_argument(self, *names: str, **settings: Any) -> Any:
-        """Add an argument, as argparse's parsers and groups do."""
-
-
-def _named_folder(text: str) -> tuple[str, Path]:
-    name, equals, folder = text.partition("=")
-    if not (equals and folder):
-        raise argparse.ArgumentTypeError(f"found {text!r}: expected NAME=DIR")
-    return _name(name), Path(folder)
-
-
-def _name(text: str) -> str:
-    try:
-        return check_name(text)
-    except RequestError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _add_seconds(parser: _Arguments, name: str, default: float, explanation: str) -> None:
-    parser.add_argument(name, type=_seconds, default=default, metavar="S", help=f"{explanation} (default: %(default)g)")
-
-
-def _add_number(parser: _Arguments, name: str, default: int, explanation: str, least: int = 1) -> None:
-    def at_least(text: str) -> int:
-        number = int(text)
-        if number < least:
-            raise argparse.ArgumentTypeError(f"found {number}: expected at least {least}")
-        return number
-
-    parser.add_argument(name, type=at_least, default=default, metavar="N", help=f"{explanation} (default: %(default)s)")
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text}: expected a number of seconds from 0")
-    return seconds
+    add_number(group, "--max-body-bytes", Limits.body_bytes, "the largest request body, packed and unpacked")
+    add_number(group, "--max-held-bytes", Limits.held_bytes, "the most bytes of bodies that are held at once")
+    add_number(group, "--max-head-bytes", Limits.head_bytes, "the most bytes of an address and headers")
+    add_number(group, "--max-headers", Limits.headers, "the most headers")
+    add_number(group, "--max-connections", Limits.connections, "the most connections")
+    add_number(group, "--max-rows", Limits.request_rows, "the most rows in a request")
+    add_number(group, "--max-batch-rows", Limits.batch_rows, "the most rows of several requests run together")
+    add_number(group, "--max-waiting", Limits.waiting_requests, "the most requests that wait for the model")

@@ -20,6 +20,7 @@ from noria import __version__
 from noria.ml.inference import DATATYPES
 from noria.schema import Column
 from serving.example import example_value
+from serving.shapes import kinds_of
 from serving.values import ValueRule
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ class ColumnCard:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What the page's script is told of a model; `infer` and `metadata` are addresses relative to the page."""
+    """What the page's script is told of a model; `infer` and `metadata` are addresses relative to the page.
+
+    `service` supplies the features that are not among the columns; "" where there are none.
+    """
 
     key: str
     name: str
@@ -101,6 +105,7 @@ class ModelCard:
     infer: str
     metadata: str
     columns: tuple[ColumnCard, ...]
+    service: str
 
 
 def render(model: ServedModel, others: Sequence[ServedModel] = ()) -> bytes:
@@ -126,6 +131,7 @@ def _describe_model(model: ServedModel, *, by_default: bool) -> ModelCard:
     address = f"v2/models/{quote(model.name, safe='')}"
     if not by_default:
         address = f"{address}/versions/{quote(model.version, safe='')}"
+    kind = kinds_of(model)[0]
     return ModelCard(
         key=model.name if by_default else f"{model.name}/{model.version}",
         name=model.name,
@@ -133,7 +139,8 @@ def _describe_model(model: ServedModel, *, by_default: bool) -> ModelCard:
         classes=model.facts.classes,
         infer=f"{address}/infer",
         metadata=address,
-        columns=tuple(_describe_column(column) for column in model.facts.schema.features),
+        columns=tuple(_describe_column(column) for column in kind.needed),
+        service="" if model.plan is None or not model.completes else model.plan.service.name,
     )
 
 

@@ -15,6 +15,7 @@ from noria.ml.inference import DATATYPES
 from noria.schema import NUMPY_TYPES, Column
 from serving.binary import parse_json_length, write_block
 from serving.envelope import InputTensor, Optional, OutputChoice, V2Envelope, open_v1, open_v2
+from serving.features.note import Note
 from serving.payload import BodyReader
 from serving.refusal import RequestError, show
 from serving.tensors import ColumnReader
@@ -37,6 +38,7 @@ __all__ = [
 ID_LENGTH = 256
 IDS_AT_ONCE = 64
 KEPT_BYTES = 1024  # of a JSON text whose reading is remembered
+ReadTensor = Callable[[InputTensor, ColumnReader, int], NDArray[Any]]
 DATATYPE_OF = {NUMPY_TYPES[name]: datatype for name, datatype in DATATYPES.items()}
 
 
@@ -56,20 +58,22 @@ class RequestedOutput(msgspec.Struct, frozen=True, kw_only=True):
     binary: bool
 
 
-class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PredictionRequest(msgspec.Struct, kw_only=True, gc=False):  # not frozen: the online store may complete it
     """A request that fits the model; `features` have shape (rows, *shape), `outputs` are in the client's order."""
 
     id: str
     features: dict[str, NDArray[Any]]
     rows: int
     outputs: tuple[RequestedOutput, ...]
+    note: Note | None = None  # of features that did not come with it
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a model says to one request.
 
     `outputs` hold at least "probabilities", float32 (rows, classes), and "label", int64 (rows,): the decision as the
-    index of its class. `fallback` names what answered in the model's place, if something did.
+    index of its class. `fallback` names what answered in the model's place, if something did. `note` tells of features
+    from the online store that are not fresh.
     """
 
     id: str
@@ -79,6 +83,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     classes: tuple[str, ...]
     outputs: Mapping[str, NDArray[Any]]
     fallback: str = ""
+    note: Note | None = None
 
 
 class RequestReader:
@@ -109,9 +114,7 @@ class RequestReader:
         body_reader.finish()
         return request
 
-    def read_tensors(
-        self, envelope: V2Envelope, read: Callable[[InputTensor, ColumnReader, int], NDArray[Any]]
-    ) -> PredictionRequest:
+    def read_tensors(self, envelope: V2Envelope, read: ReadTensor) -> PredictionRequest:
         """Read a V2 request whose tensors come from `read`, in their order, once their heads have been found right.
 
         `read` gets an input, its column's reader and the number of rows; its array must have passed that reader.
@@ -119,14 +122,9 @@ class RequestReader:
         found = [tensor.name for tensor in envelope.inputs]
         if found != self._names and (len(found) != len(self._names) or sorted(found) != self._names):
             raise RequestError(f"found inputs {show(found)}: expected {show(self._names)}, each once")
-        rows = self._count_rows(envelope.inputs[0])
-        features = {}
-        for tensor in envelope.inputs:
-            reader = self._readers[tensor.name]
-            _check_tensor(tensor, reader, rows)
-            features[tensor.name] = read(tensor, reader, rows)
+        features, rows = self._read_inputs(envelope, read, self._readers)
         return PredictionRequest(
-            id=_identify(envelope.id), features=features, rows=rows, outputs=self._choose_outputs(envelope)
+            id=identify(envelope.id), features=features, rows=rows, outputs=self._choose_outputs(envelope)
         )
 
     def read_v1(self, body: bytes) -> PredictionRequest:
@@ -134,8 +132,20 @@ class RequestReader:
         envelope = open_v1(body)
         features, rows = self._instances.read(bytes(envelope.instances))
         return PredictionRequest(
-            id=_identify(envelope.id), features=features, rows=rows, outputs=self._all_outputs[False]
+            id=identify(envelope.id), features=features, rows=rows, outputs=self._all_outputs[False]
         )
+
+    def _read_inputs(
+        self, envelope: V2Envelope, read: ReadTensor, readers: Mapping[str, ColumnReader]
+    ) -> tuple[dict[str, NDArray[Any]], int]:
+        """The arrays of the inputs, whose names are known to be right, and the number of rows."""
+        rows = self._count_rows(envelope.inputs[0])
+        arrays = {}
+        for tensor in envelope.inputs:
+            reader = readers[tensor.name]
+            _check_tensor(tensor, reader, rows)
+            arrays[tensor.name] = read(tensor, reader, rows)
+        return arrays, rows
 
     def _count_rows(self, tensor: InputTensor) -> int:
         if not tensor.shape:
@@ -168,7 +178,7 @@ def encode_v2(answer: Answer, wanted: Sequence[RequestedOutput]) -> tuple[bytes,
         else:
             tensors.append(b'%b,"data":%b}' % (head, msgspec.json.encode(array.ravel().tolist())))
     text = b'%b,"id":%b,"outputs":[%b]}' % (
-        _introduce(answer.model, answer.version, answer.bundle, answer.classes, answer.fallback),
+        _introduce(answer.model, answer.version, answer.bundle, answer.classes, *marks_of(answer)),
         msgspec.json.encode(answer.id),
         b",".join(tensors),
     )
@@ -189,6 +199,7 @@ def encode_v1(answer: Answer) -> bytes:
             "bundle": answer.bundle,
             "id": answer.id,
             **({"fallback": answer.fallback} if answer.fallback else {}),
+            **({"features": answer.note.features, "feature_views": answer.note.views} if answer.note else {}),
         }
     )
 
@@ -251,7 +262,7 @@ def _parameters_of(output: OutputChoice) -> Optional:
     return output.parameters
 
 
-def _identify(given: str | UnsetType | None) -> str:
+def identify(given: str | UnsetType | None) -> str:
     """The prediction id: the request's own, or a new one."""
     if not given:
         return new_id()
@@ -260,12 +271,19 @@ def _identify(given: str | UnsetType | None) -> str:
     return given
 
 
-@lru_cache(maxsize=64)
-def _introduce(model: str, version: str, bundle: str, classes: tuple[str, ...], fallback: str) -> bytes:
+def marks_of(answer: Answer) -> tuple[tuple[str, str], ...]:
+    """The parameters of an answer that was not made as it should be."""
+    if not answer.fallback and answer.note is None:
+        return ()
+    fallback = (("fallback", answer.fallback),) if answer.fallback else ()
+    note = answer.note
+    return fallback if note is None else (*fallback, ("features", note.features), ("feature_views", note.text))
+
+
+@lru_cache(maxsize=256)
+def _introduce(model: str, version: str, bundle: str, classes: tuple[str, ...], *marks: tuple[str, str]) -> bytes:
     """The beginning of a V2 answer; a parameter may only be text, number or bool there, so the classes go as text."""
-    parameters = {"bundle": bundle, "classes": msgspec.json.encode(classes).decode()}
-    if fallback:
-        parameters["fallback"] = fallback
+    parameters = {"bundle": bundle, "classes": msgspec.json.encode(classes).decode(), **dict(marks)}
     return msgspec.json.encode({"model_name": model, "model_version": version, "parameters": parameters})[:-1]
 
 

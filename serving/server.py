@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from noria.errors import ServingError, UsageError
 from noria.settings import Settings
@@ -27,6 +28,9 @@ from serving.metrics import Metrics, make_metrics
 from serving.options import Options
 from serving.slot import Slot
 from serving.source import LedgerSource, load_folder, trusted_keys
+
+if TYPE_CHECKING:
+    from serving.features.source import FeatureSource
 
 log = logging.getLogger("serving")
 
@@ -60,10 +64,13 @@ async def serve(options: Options, settings: Settings) -> None:
         metrics,
         lambda front: App(hub, options.limits, metrics, front, with_page=options.with_page).handle,
     )
+    features = _open_features(options, metrics)
     metrics.connections, metrics.in_flight = lambda: front.connections, lambda: front.in_flight
     stop = asyncio.Event()
     async with AsyncExitStack() as running:
-        follower = _seat_models(hub, metrics, options, settings)
+        if features is not None:
+            running.callback(features.close)
+        follower = _seat_models(hub, metrics, options, settings, features)
         if follower is not None:
             await running.enter_async_context(_task(follower.run(options.poll_seconds)))
         data = await _listen(running, front, listener)
@@ -75,7 +82,7 @@ async def serve(options: Options, settings: Settings) -> None:
             rpc = await start(hub, options.limits, metrics, front, options.host, options.grpc_port)
             ports["grpc_port"] = rpc.port
         if options.admin_port is not None:
-            admin = _make_admin(hub, metrics, options, settings)
+            admin = _make_admin(hub, metrics, options, settings, features)
             admin_listener = bind(options.admin_host, options.admin_port, "--admin-port")
             ports["admin_port"] = _port_of(await _listen(running, admin, admin_listener))
         _stop_on_signals(stop)
@@ -94,30 +101,46 @@ async def serve(options: Options, settings: Settings) -> None:
     hub.close()
 
 
-def _seat_models(hub: Hub, metrics: Metrics, options: Options, settings: Settings) -> Follower | None:
+def _open_features(options: Options, metrics: Metrics) -> FeatureSource | None:
+    """What completes requests, if the command line names a store."""
+    if options.online is None:
+        return None
+    from serving.features.source import FeatureSource
+
+    features = FeatureSource(options.online)
+    metrics.online = features.collect
+    return features
+
+
+def _seat_models(
+    hub: Hub, metrics: Metrics, options: Options, settings: Settings, features: FeatureSource | None
+) -> Follower | None:
     """Load what the command line names; the follower of the champion where there is one to follow."""
     follower = None
     if options.follow:
         source = LedgerSource(options, settings)
         model, stands_in = source.load_first()
-        slot = Slot(model, options.limits, metrics, follows=True, stands_in=stands_in)
+        slot = Slot(model, options.limits, metrics, follows=True, stands_in=stands_in, features=features)
         if stands_in:
             metrics.stale = True
             metrics.count_load("refused")
         follower = Follower(slot, source.champion, source.load, metrics)
         hub.add(slot)
     elif options.bundle:
-        hub.add(Slot(load_folder(options.bundle, options.name, options, settings), options.limits, metrics))
+        model = load_folder(options.bundle, options.name, options, settings)
+        hub.add(Slot(model, options.limits, metrics, features=features))
     for name, folder in options.models:
         model = load_folder(folder, name, options, settings)
         if name in hub.slots:
             hub.slots[name].add(model)
         else:
-            hub.add(Slot(model, options.limits, metrics))
+            hub.add(Slot(model, options.limits, metrics, features=features))
     return follower
 
 
-def _make_admin(hub: Hub, metrics: Metrics, options: Options, settings: Settings) -> Front:
+def _make_admin(
+    hub: Hub, metrics: Metrics, options: Options, settings: Settings, features: FeatureSource | None
+) -> Front:
     sources = AllowedSources(
         options.admin_sources,
         trusted_keys(options, settings),
@@ -126,7 +149,7 @@ def _make_admin(hub: Hub, metrics: Metrics, options: Options, settings: Settings
         options.limits.batch_rows,
     )
     limits = replace(options.limits, request_seconds=LOAD_SECONDS)
-    return Front(limits, metrics, lambda _: Admin(hub, sources, options.limits, metrics).handle)
+    return Front(limits, metrics, lambda _: Admin(hub, sources, options.limits, metrics, features).handle)
 
 
 async def _listen(running: AsyncExitStack, front: Front, listener: socket.socket) -> asyncio.Server:

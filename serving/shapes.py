@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from noria.ml.inference import DATATYPES, PROBABILITIES
+from noria.ml.inference import PROBABILITIES
 from noria.schema import Column
+from serving.column_shapes import (
+    PARAMETERS,
+    STRING,
+    Json,
+    example_input,
+    input_shape,
+    moment_shape,
+    record,
+    row_shape,
+    rows,
+)
 from serving.example import example_row
 from serving.protocol import ID_LENGTH, OutputSpec
-from serving.values import ValueRule
 
 if TYPE_CHECKING:
     from serving.model import ServedModel
 
-Json = dict[str, object]
-
-STRING: Json = {"type": "string"}
 ID: Json = {
     "type": ["string", "null"],
     "maxLength": ID_LENGTH,
     "description": "the prediction's id; without one the server makes it",
 }
-PARAMETERS: Json = {"type": ["object", "null"], "additionalProperties": {"type": ["boolean", "number", "string"]}}
+NOTE: Json = {
+    "enum": ["degraded", "defaults"],
+    "description": "features from the online store that are not fresh; absent where all are",
+}
 
 
-def record(properties: Json, optional: Sequence[str] = (), **more: object) -> Json:
-    """An object that has all these properties but the optional ones, and no others unless `more` says so."""
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False, **more}
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of request: the columns that it brings, and those that it may bring as well."""
+
+    needed: tuple[Column, ...]
+    optional: tuple[Column, ...] = ()
+
+
+def kinds_of(model: ServedModel) -> tuple[Kind, ...]:
+    """The kinds of requests that a model takes; the first one is the one to show."""
+    plan = model.plan
+    if plan is None:
+        return (Kind(needed=model.facts.schema.features),)
+    whole = Kind(needed=plan.features, optional=plan.further)
+    return (Kind(needed=plan.asked, optional=plan.optional), whole) if model.completes else (whole,)
 
 
 def v2_request(model: ServedModel, max_rows: int) -> Json:
     """The JSON form of a V2 request. How much data there is must fit the shape, which no JSON Schema can say."""
-    columns = model.facts.schema.features
-    tensors = [_input(column, max_rows) for column in columns]
-    inputs: Json = {
-        "type": "array",
-        "minItems": len(tensors),
-        "maxItems": len(tensors),
-        "description": "one tensor for each feature, in any order, all with the same rows",
-    }
-    if len(tensors) == 1:
-        inputs["items"] = tensors[0]
-    else:
-        inputs["items"] = {"anyOf": tensors}
-        inputs["allOf"] = [
-            {"contains": {"type": "object", "properties": {"name": {"const": column.name}}, "required": ["name"]}}
-            for column in columns
-        ]
+    kinds = kinds_of(model)
+    forms = [_inputs(kind, max_rows) for kind in kinds]
+    inputs = forms[0] if len(forms) == 1 else {"anyOf": forms}
     properties: Json = {
         "inputs": inputs,
         "outputs": _requested(model.outputs),
@@ -63,19 +69,17 @@ def v2_request(model: ServedModel, max_rows: int) -> Json:
             },
         },
     }
-    example = {"inputs": [_example_input(column) for column in columns]}
+    example = {"inputs": [example_input(column) for column in kinds[0].needed]}
     return record(properties, ["outputs", "id", "parameters"], additionalProperties=True, examples=[example])
 
 
 def v1_request(model: ServedModel, max_rows: int) -> Json:
     """A V1 request: objects by column name, or bare values for a model of one feature."""
-    columns = model.facts.schema.features
-    by_name: Json = {column.name: _row(column) for column in columns}
-    objects = record(by_name)
-    forms = [_rows(objects, max_rows)]
-    instance: object = {column.name: example_row(column) for column in columns}
+    kinds, columns = kinds_of(model), model.facts.schema.features
+    forms = [rows(_instance(kind, model), max_rows) for kind in kinds]
+    instance: object = {column.name: example_row(column) for column in kinds[0].needed}
     if len(columns) == 1:
-        forms.insert(0, _rows(_row(columns[0]), max_rows))
+        forms.insert(0, rows(row_shape(columns[0]), max_rows))
         instance = example_row(columns[0])
     properties: Json = {
         "instances": forms[0] if len(forms) == 1 else {"anyOf": forms},
@@ -92,8 +96,10 @@ def v2_answer(model: ServedModel) -> Json:
             "bundle": {**STRING, "description": "the digest of the bundle that answered"},
             "classes": {**STRING, "description": "the names of the classes, a list as JSON text"},
             "fallback": {**STRING, "description": "what answered in the model's place; absent unless something did"},
+            "features": NOTE,
+            "feature_views": {**STRING, "description": "rows by view and status, an object as JSON text"},
         },
-        ["fallback"],
+        ["fallback", "features", "feature_views"],
     )
     outputs = [
         record(
@@ -141,6 +147,7 @@ def v1_answer(model: ServedModel) -> Json:
             },
         }
     )
+    counts: Json = {"type": "object", "additionalProperties": {"type": "integer"}}
     return record(
         {
             "predictions": {"type": "array", "items": prediction},
@@ -149,8 +156,10 @@ def v1_answer(model: ServedModel) -> Json:
             "bundle": STRING,
             "id": STRING,
             "fallback": {**STRING, "description": "what answered in the model's place; absent unless something did"},
+            "features": NOTE,
+            "feature_views": {"type": "object", "additionalProperties": counts, "description": "by view and status"},
         },
-        ["fallback"],
+        ["fallback", "features", "feature_views"],
     )
 
 
@@ -164,24 +173,42 @@ def metadata(model: ServedModel) -> Json:
             "platform": STRING,
             "inputs": {"type": "array", "items": tensor},
             "outputs": {"type": "array", "items": tensor},
-            "parameters": record({"bundle": STRING, "task": STRING, "classes": {}}),
+            "parameters": record(
+                {"bundle": STRING, "task": STRING, "classes": {}, "feature_service": STRING}, ["feature_service"]
+            ),
         }
     )
 
 
-def _input(column: Column, max_rows: int) -> Json:
-    size = math.prod(column.shape)
-    flat: Json = {"type": "array", "items": _value(column), "minItems": size, "maxItems": size * max_rows}
-    nested = _rows(_row(column), max_rows)
-    properties: Json = {
-        "name": {"const": column.name},
-        "datatype": {"const": DATATYPES[column.type]},
-        "shape": _shape(column.shape, max_rows),
-        "data": {"anyOf": [flat, nested]} if column.shape else flat,
-        # Data in JSON leave nothing to follow in binary.
-        "parameters": {**PARAMETERS, "properties": {"binary_data_size": False}},
+def _inputs(kind: Kind, max_rows: int) -> Json:
+    columns = (*kind.needed, *kind.optional)
+    tensors = [input_shape(column, max_rows) for column in columns]
+    inputs: Json = {
+        "type": "array",
+        "minItems": len(kind.needed),
+        "maxItems": len(columns),
+        "description": "one tensor for each feature, in any order, all with the same rows",
     }
-    return record(properties, ["parameters"], additionalProperties=True)
+    if len(tensors) == 1:
+        return {**inputs, "items": tensors[0]}
+    inputs["items"] = {"anyOf": tensors}
+    if not kind.optional:  # so many that each is there once
+        return {**inputs, "allOf": [_contains(column.name) for column in columns]}
+    optional = {column.name for column in kind.optional}
+    once = [{**_contains(c.name), "minContains": int(c.name not in optional), "maxContains": 1} for c in columns]
+    return {**inputs, "allOf": once}
+
+
+def _contains(name: str) -> Json:
+    return {"contains": {"type": "object", "properties": {"name": {"const": name}}, "required": ["name"]}}
+
+
+def _instance(kind: Kind, model: ServedModel) -> Json:
+    properties: Json = {column.name: row_shape(column) for column in (*kind.needed, *kind.optional)}
+    plan = model.plan
+    if plan is not None and plan.moment.name in properties:
+        properties[plan.moment.name] = moment_shape()
+    return record(properties, [column.name for column in kind.optional])
 
 
 def _requested(specs: Sequence[OutputSpec]) -> Json:
@@ -199,74 +226,9 @@ def _requested(specs: Sequence[OutputSpec]) -> Json:
     }
 
 
-def _shape(shape: Sequence[int], max_rows: int) -> Json:
-    rows: Json = {"type": "integer", "minimum": 1, "maximum": max_rows, "description": "rows"}
-    # An integer with one allowed value, not a const: 28.0 would equal that, and is refused.
-    sides: list[Json] = [{"type": "integer", "minimum": side, "maximum": side} for side in shape]
-    count = 1 + len(sides)
-    return {"type": "array", "prefixItems": [rows, *sides], "items": False, "minItems": count, "maxItems": count}
-
-
-def _rows(row: Json, max_rows: int) -> Json:
-    return {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
-
-
-def _row(column: Column) -> Json:
-    """One row of a column in nested lists; where values may be missing, all of a row's or none."""
-    row = _nest(_number_or_text(column), column.shape)
-    if ValueRule(column).allows_missing:
-        row = {"anyOf": [row, _nest({"type": "null"}, column.shape)]}
-    about = ", ".join(part for part in (column.description, column.unit and f"in {column.unit}") if part)
-    return {**row, "description": about} if about else row
-
-
-def _nest(value: Json, shape: Sequence[int]) -> Json:
-    for length in reversed(shape):
-        value = {"type": "array", "items": value, "minItems": length, "maxItems": length}
-    return value
-
-
-def _value(column: Column) -> Json:
-    value = _number_or_text(column)
-    return {"anyOf": [value, {"type": "null"}]} if ValueRule(column).allows_missing else value
-
-
-def _number_or_text(column: Column) -> Json:
-    kind = column.dtype.kind
-    if column.choices:
-        return _choice(column)
-    if kind not in "uif":
-        return {"type": "boolean"} if kind == "b" else STRING
-    low: float
-    high: float
-    if kind == "f":
-        real = np.finfo(column.dtype)
-        low, high = float(real.min), float(real.max)
-    else:
-        whole = np.iinfo(column.dtype)
-        low, high = whole.min, whole.max
-    if column.minimum is not None:
-        low = max(low, column.minimum if kind == "f" else math.ceil(column.minimum))
-    if column.maximum is not None:
-        high = min(high, column.maximum if kind == "f" else math.floor(column.maximum))
-    return {"type": "number" if kind == "f" else "integer", "minimum": low, "maximum": high}
-
-
-def _choice(column: Column) -> Json:
-    if not ValueRule(column).allows_missing:
-        return {"type": "string", "enum": list(column.choices)}
-    about = "any text, of which the model knows the examples; it takes every other for unknown, as it does null"
-    return {"type": "string", "examples": list(column.choices), "description": about}
-
-
 def _output_value(spec: OutputSpec) -> Json:
     if spec.name == PROBABILITIES:
         return {"type": "number"}
     if spec.datatype.startswith("FP"):
         return {"type": ["number", "null"], "description": "null where it is not finite; in binary it is as it is"}
     return {"type": {"BOOL": "boolean", "BYTES": "string"}.get(spec.datatype, "integer")}
-
-
-def _example_input(column: Column) -> Json:
-    row = example_row(column)
-    return {"name": column.name, "datatype": DATATYPES[column.type], "shape": [1, *column.shape], "data": [row]}

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from serving.batch import Waiting
+from serving.batch import Held
 from serving.batching import Batcher, Watch
 from serving.metrics import Metrics, ModelMetrics, Unwatched
 from serving.model import ServedModel
 from serving.options import Limits
 from serving.protocol import PredictionRequest, RequestReader
 from serving.standin import LAST_GOOD, RULE, Lookout, Passage, Told, admit
+
+if TYPE_CHECKING:
+    from serving.features.source import FeatureSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +59,15 @@ class Occupant:
         self.batcher.admit()
         return self.batcher
 
-    def submit(self, request: PredictionRequest, done: Told) -> Waiting | Passage:
+    def submit(self, request: PredictionRequest, done: Told) -> Held:
         """Have the request answered, here or by who stands in; `done` is told once, and must not raise."""
         if self.stand_ins:
             return Passage((self, *self.stand_ins), request, done).start()
         return self.batcher.submit(request.features, request.rows, done)
+
+    def close(self) -> None:
+        """Let go of the model's thread once it has answered what it holds."""
+        self.batcher.close()
 
 
 class Slot:
@@ -70,12 +78,20 @@ class Slot:
     """
 
     def __init__(
-        self, model: ServedModel, limits: Limits, metrics: Metrics, *, follows: bool = False, stands_in: bool = False
+        self,
+        model: ServedModel,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        follows: bool = False,
+        stands_in: bool = False,
+        features: FeatureSource | None = None,
     ) -> None:
         self.name = model.name
         self.follows = follows  # its default model is the ledger's champion, and nobody else's choice
         self._limits = limits
         self._metrics = metrics
+        self._features = features
         self._last_good: Occupant | None = None  # with its rule, for the requests that it still holds
         self._occupant = self._seat(model, fallback=LAST_GOOD if stands_in else "")
         self._others: dict[str, Occupant] = {}
@@ -152,7 +168,7 @@ class Slot:
     def _seat(self, model: ServedModel, *, fallback: str = "", beside: bool = False) -> Occupant:
         metrics = self._metrics.model_came(model.name, model.version, model.digest, model.facts.classes)
         metrics.loaded(model.load_seconds)
-        alone = self._make(model, metrics, metrics, fallback)
+        alone = self._complete(self._make(model, metrics, metrics, fallback))
         metrics.watch_queue(lambda: alone.batcher.depth)
         if model.rule is None:
             return alone
@@ -164,6 +180,18 @@ class Slot:
         for one in (LAST_GOOD, RULE):
             metrics.fallbacks.setdefault(one, 0)  # an alert on its increase sees the first one
         return replace(self._watch_over(alone), stand_ins=tuple(stand_ins))
+
+    def _complete(self, one: Occupant) -> Occupant:
+        """The occupant, made to take requests without the features that its service supplies."""
+        plan = one.model.plan
+        if plan is None:
+            return one
+        from serving.features.occupant import seat  # only models with a service need it
+
+        feed = None if self._features is None else self._features.feed
+        limits = self._limits
+        one = replace(one, model=replace(one.model, completes=feed is not None))
+        return seat(one, plan, feed, most_rows=limits.request_rows, most_waiting=limits.waiting_requests)
 
     def _watch_over(self, one: Occupant) -> Occupant:
         lookout = one.lookout or Lookout(one.batcher, self._limits.fallback_seconds, one.title)
@@ -190,7 +218,7 @@ class Slot:
 
 def _close(occupant: Occupant) -> None:
     for one in (occupant, *_own_rule(occupant)):
-        one.batcher.close()
+        one.close()
 
 
 def _own_rule(occupant: Occupant) -> tuple[Occupant, ...]:

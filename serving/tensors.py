@@ -64,6 +64,8 @@ class ColumnReader:
         self.rule = ValueRule(column)
         self._skeleton = skeleton(column.shape)
         self.is_text = column.type == "string"
+        self.texts = self.size if self.is_text else 0  # of one row
+        self.row_type = list_type(column, len(column.shape))  # of one row's JSON
         self._pack = None if self.rule.allows_missing else PACKERS.get(column.type)
         quick = int if column.dtype.kind in "ui" else value_type(column)
         self._quick = msgspec.json.Decoder(types.GenericAlias(list, quick))
@@ -89,6 +91,14 @@ class ColumnReader:
         except (msgspec.MsgspecError, ValueError, OverflowError):
             pass  # read again below, for words that name the place
         return self._read_slowly(data, rows, flat=flat)
+
+    def gather(self, values: list[Any], rows: int) -> NDArray[Any]:
+        """Make the array of the rows of V1, each read as `row_type` says."""
+        return to_array(values, self.column, (rows, *self.column.shape), self.rule)
+
+    def count_gaps(self, values: list[Any]) -> int:
+        """Count the nulls among rows of V1, where texts might stand."""
+        return _count_missing(values) if self.is_text and self.rule.allows_missing else 0
 
     def count_values(self, data: bytes, most: int) -> int:
         """Count the values of a list of any depth, before any is made; `most` is the number of rows allowed."""
@@ -167,6 +177,11 @@ def _check_lengths(values: Any, shape: Sequence[int], what: str, at: str = "") -
     if len(shape) > 1:
         for place, part in enumerate(values):
             _check_lengths(part, shape[1:], what, f"{at}[{place}]")
+
+
+def _count_missing(values: list[Any]) -> int:
+    """Count the nulls in nested lists."""
+    return sum(_count_missing(value) if isinstance(value, list) else value is None for value in values)
 
 
 def skeleton(shape: tuple[int, ...]) -> bytes:

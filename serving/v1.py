@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from noria.schema import Column
 from serving.jsontext import count_texts, decode, shorten
 from serving.refusal import RequestError
-from serving.tensors import ColumnReader, list_type, to_array
+from serving.tensors import ColumnReader
 
 
 class InstanceReader:
@@ -20,9 +19,9 @@ class InstanceReader:
     def __init__(self, readers: Sequence[ColumnReader], max_rows: int) -> None:
         self._readers = tuple(readers)
         self._max_rows = max_rows
-        self._objects = msgspec.json.Decoder(_objects_type([reader.column for reader in readers]))
+        self._objects = msgspec.json.Decoder(_objects_type(readers))
         self._values = sum(reader.size for reader in readers)  # of one row
-        self._texts = sum(1 + (reader.size if reader.is_text else 0) for reader in readers)  # keys and texts of one row
+        self._texts = sum(1 + reader.texts for reader in readers)  # keys and texts of one row
 
     def read(self, data: bytes) -> tuple[dict[str, NDArray[Any]], int]:
         """Return the arrays (rows, *shape) by column name, and the number of rows."""
@@ -56,19 +55,15 @@ class InstanceReader:
 
     def _read_objects(self, data: bytes) -> tuple[dict[str, NDArray[Any]], int]:
         # Only texts can hold commas that part no values; they are counted when they are texts already.
-        if not any(reader.is_text for reader in self._readers) and data.count(b",") >= self._max_rows * self._values:
+        if not any(reader.texts for reader in self._readers) and data.count(b",") >= self._max_rows * self._values:
             most = self._max_rows * self._values
             raise RequestError(f"found more than {most} values: expected at most {self._max_rows} instances", 413)
         instances = decode(self._objects.decode, data, "instances")
         rows = self.check_rows(len(instances))
         columns = [[getattr(one, f"f{place}") for one in instances] for place in range(len(self._readers))]
-        gaps = sum(
-            _count_missing(values)
-            for reader, values in zip(self._readers, columns, strict=True)
-            if reader.is_text and reader.rule.allows_missing
-        )
+        gaps = sum(reader.count_gaps(values) for reader, values in zip(self._readers, columns, strict=True))
         features = {
-            reader.column.name: to_array(values, reader.column, (rows, *reader.column.shape), reader.rule)
+            reader.column.name: reader.gather(values, rows)
             for reader, values in zip(self._readers, columns, strict=True)
         }
         if count_texts(data) != rows * self._texts - gaps:
@@ -76,13 +71,8 @@ class InstanceReader:
         return features, rows
 
 
-def _count_missing(values: list[Any]) -> int:
-    """Count the nulls in nested lists."""
-    return sum(_count_missing(value) if isinstance(value, list) else value is None for value in values)
-
-
-def _objects_type(columns: Sequence[Column]) -> Any:
+def _objects_type(readers: Sequence[ColumnReader]) -> Any:
     # A column's name need not be a Python name, so the fields are numbered and renamed.
-    fields = [(f"f{place}", list_type(column, len(column.shape))) for place, column in enumerate(columns)]
-    names = {f"f{place}": column.name for place, column in enumerate(columns)}
+    fields = [(f"f{place}", reader.row_type) for place, reader in enumerate(readers)]
+    names = {f"f{place}": reader.column.name for place, reader in enumerate(readers)}
     return list[msgspec.defstruct("Instance", fields, rename=names, forbid_unknown_fields=True)]  # type: ignore[misc]

@@ -18,16 +18,19 @@ class ValueRule:
     missing as a whole; infinity, and NaN in a part of a value, are no numbers in any column.
 
     A text column with choices takes these and no others. Where its schema allows missing values it takes any text, and
-    the model takes one that it does not know for missing, as it does "" and JSON's null, which becomes "".
+    the model takes one that it does not know for missing, as it does "" and JSON's null, which becomes "". So may a
+    key be missing where its schema says so.
     """
 
     def __init__(self, column: Column) -> None:
         self._column = column
         self._is_float = column.dtype.kind == "f"
         self._choices = frozenset(column.choices)
-        self.allows_missing = (self._is_float or bool(self._choices)) and column.maximum_null_share > 0
+        has_missing = self._is_float or bool(self._choices) or (column.role == "key" and column.type == "string")
+        self.allows_missing = has_missing and column.maximum_null_share > 0
+        self._is_text = bool(self._choices) or (self.allows_missing and not self._is_float)
         self._low, self._high = _bounds(column)
-        self._is_free = not (self._is_float or self._choices) and self._low is None and self._high is None
+        self._is_free = not (self._is_float or self._is_text) and self._low is None and self._high is None
 
     def check(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the array (rows, *shape) itself, or raise RequestError with the first value that must not stand.
@@ -36,7 +39,7 @@ class ValueRule:
         """
         if self._is_free:
             return array
-        if self._choices:
+        if self._is_text:
             return self._check_texts(array)
         if self._is_float and not np.isfinite(array).all():
             self._check_missing(array)

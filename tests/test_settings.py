@@ -37,3 +37,33 @@ def test_a_source_is_set_by_task(tmp_path):
     found = read(tmp_path, NORIA_SOURCE_FASHION="/data/fashion", NORIA_SOURCE_MY_TASK="/data/mine")
     assert found.sources == {"fashion": Path("/data/fashion"), "my-task": Path("/data/mine")}
     assert found.source_variable("my-task") == "NORIA_SOURCE_MY_TASK"
+
+
+def test_online_values_and_the_registry_lie_under_the_home_unless_said_otherwise(tmp_path):
+    found = read(tmp_path)
+    assert found.online == str(tmp_path / ".noria" / "features" / "online.db")
+    assert found.registry == str(tmp_path / ".noria" / "features" / "registry.db")
+    assert found.online_password_file is None
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("redis://host:1/2", "redis://host:1/2"), ("rediss://host", "rediss://host"), ("sqlite:a.db", "{}/a.db"),
+     ("a.db", "{}/a.db"), ("/x/a.db", "/x/a.db")],
+)  # fmt: skip
+def test_online_values_may_lie_in_a_file_or_a_redis(tmp_path, said, expected):
+    assert read(tmp_path, NORIA_ONLINE=said).online == expected.format(tmp_path)
+
+
+def test_another_online_store_is_refused_without_showing_a_password(tmp_path):
+    with pytest.raises(UsageError, match="NORIA_ONLINE is 'mysql://…@host/x': expected a file, redis://") as caught:
+        read(tmp_path, NORIA_ONLINE="mysql://user:hidden@host/x")
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_password_file_is_found_from_the_working_folder(tmp_path):
+    assert read(tmp_path, NORIA_ONLINE_PASSWORD_FILE="secret").online_password_file == tmp_path / "secret"
+
+
+def test_the_registry_may_be_a_database(tmp_path):
+    assert read(tmp_path, NORIA_REGISTRY="sqlite:////x/registry").registry == "sqlite:////x/registry"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from serving.binary import LENGTH, read_block, write_block
 from serving.envelope import InputTensor, OutputChoice, V2Envelope
-from serving.protocol import DATATYPE_OF, Answer, PredictionRequest, RequestedOutput, RequestReader
+from serving.protocol import DATATYPE_OF, Answer, PredictionRequest, RequestedOutput, RequestReader, marks_of
 from serving.refusal import RequestError, show
 from serving.rpc.schema import ModelInferResponse
 from serving.tensors import ColumnReader
@@ -85,7 +85,7 @@ def write_answer(answer: Answer, wanted: Sequence[RequestedOutput], *, is_raw: b
         else:
             getattr(tensor.contents, FIELDS[datatype][0]).extend(_values(array))
     # Serialized messages that stand one after the other are read as one, so the part that never changes is kept.
-    return _introduce(answer.model, answer.version, answer.bundle, answer.classes, answer.fallback) + bytes(
+    return _introduce(answer.model, answer.version, answer.bundle, answer.classes, *marks_of(answer)) + bytes(
         message.SerializeToString()
     )
 
@@ -135,12 +135,10 @@ def _parameters(found: Mapping[str, Message]) -> dict[str, Any]:
     return {name: getattr(value, value.WhichOneof("parameter_choice") or "", None) for name, value in found.items()}
 
 
-@lru_cache(maxsize=64)
-def _introduce(model: str, version: str, bundle: str, classes: tuple[str, ...], fallback: str) -> bytes:
+@lru_cache(maxsize=256)
+def _introduce(model: str, version: str, bundle: str, classes: tuple[str, ...], *marks: tuple[str, str]) -> bytes:
     """What all answers of a model have; a parameter may be no list, so the classes go as JSON text."""
-    parameters = {"bundle": bundle, "classes": msgspec.json.encode(classes).decode()}
-    if fallback:
-        parameters["fallback"] = fallback
+    parameters = {"bundle": bundle, "classes": msgspec.json.encode(classes).decode(), **dict(marks)}
     message = ModelInferResponse(model_name=model, model_version=version)
     for name, value in parameters.items():
         message.parameters[name].string_param = value

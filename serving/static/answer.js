@@ -23,6 +23,8 @@ async function ask(model, inputs) {
     decision: outputs.get("label")[0],
     bundle: said.parameters?.bundle ?? "",
     fallback: said.parameters?.fallback ?? "",
+    features: said.parameters?.features ?? "",
+    views: JSON.parse(said.parameters?.feature_views ?? "{}"),
     version: said.model_version,
     id: said.id,
     milliseconds,
@@ -76,10 +78,16 @@ function showOrigin(list, model, answer) {
     ["Round trip", `${answer.milliseconds < 10 ? answer.milliseconds.toFixed(1) : Math.round(answer.milliseconds)} ms`],
     ["Prediction", answer.id.slice(0, 8), answer.id],
   ];
+  if (model.service) facts.push(["Features", answer.features || "fresh", `${model.service}: ${describeViews(answer) || "all fresh"}`]);
   if (answer.bundle !== model.bundle) facts.push(["Changed", "a newer bundle answers than when this page was loaded"]);
   list.replaceChildren(
     ...facts.map(([term, text, whole]) => make("div", {}, make("dt", {}, term), make("dd", { title: whole ?? false }, text))),
   );
+}
+
+/** Say which feature views are not fresh: "weather expired, aircraft unknown". */
+function describeViews(answer) {
+  return Object.entries(answer.views).map(([view, rows]) => `${view} ${Object.keys(rows).join(" and ")}`).join(", ");
 }
 
 /** Say the decision in words: the class, its share, and why it may not be the most likely one. */
@@ -91,5 +99,7 @@ function describeDecision(answer) {
     remarks.push(`${classes[likeliest]} is likelier (${percent.format(probabilities[likeliest])}), but an error there costs more.`);
   }
   if (answer.fallback) remarks.push(`The model did not answer; this is the fallback: ${answer.fallback}.`);
+  if (answer.features === "degraded") remarks.push(`The online store did not answer in time: ${describeViews(answer)}.`);
+  if (answer.features === "defaults") remarks.push(`The online store knows too little: ${describeViews(answer)}.`);
   return { title: classes[decision], share: percent.format(probabilities[decision]), remark: remarks.join(" ") };
 }

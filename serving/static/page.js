@@ -28,7 +28,7 @@ class Talk {
     part.name.textContent = model.name;
     part.purpose.textContent = this.live
       ? `Draw a picture, and the model says which of ${model.classes.length} classes it shows.`
-      : `Fill in what is known, and the model says how likely each of ${model.classes.length} classes is.`;
+      : `Fill in what is known, and the model says how likely each of ${model.classes.length} classes is.${model.service ? ` The store knows the rest: ${model.service}.` : ""}`;
     part.metadata.href = model.metadata;
     part.question.className = this.live ? "drawn" : "filled";
     part.question.replaceChildren(...this.fields.map((field) => field.element), ...(this.live ? [] : [this.makeButtons()]));

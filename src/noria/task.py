@@ -47,6 +47,19 @@ class Window:
         return inside
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """`rows` of the part `source` of a source of which `what` is true; 0 is said as well, for it was looked for.
+
+    `left_out` tells that for this reason they are no rows of the task's.
+    """
+
+    source: str
+    what: str
+    rows: int
+    left_out: bool = False
+
+
 class Task(Protocol):
     """A problem that the platform can keep a model fresh for; everything not said here is the platform's.
 
@@ -56,7 +69,8 @@ class Task(Protocol):
     name: str  # [a-z0-9-]{1,63}
     schema: Schema
     classes: tuple[str, ...]  # the label's values, by index
-    defaults: Mapping[str, Value]  # the task's own values for pipeline parameters: window, days, training recipe
+    # The task's own values for pipeline parameters: window, days, recipe; `network` and `training` are groups.
+    defaults: Mapping[str, Value | Mapping[str, Value]]
     # May an older model, and then the rule, answer where the model is missing, slow or failing? Such answers say so.
     fallback: bool = False
 
@@ -96,6 +110,10 @@ class Task(Protocol):
 
     def slices(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:  # noqa: ARG002
         """Name the parts of the rows that must not get worse: slice name -> mask of shape (rows,). Here: none."""
+        return {}
+
+    def told(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:  # noqa: ARG002
+        """Name further parts of the rows, of which figures are told and which no gate judges. Here: none."""
         return {}
 
 
@@ -141,6 +159,14 @@ class ChecksNetwork(Protocol):
 
 
 @runtime_checkable
+class SeesRows(Protocol):
+    """A network that takes scales from the training rows, such as quantiles or means."""
+
+    def see(self, features: tuple[torch.Tensor, ...]) -> None:
+        """Look at all training rows, once, before anything is learnt; what is found belongs into buffers."""
+
+
+@runtime_checkable
 class WritesGraph(Protocol):
     """A rule that can be served without its code; a task that declares a fallback needs one."""
 
@@ -157,6 +183,14 @@ class FetchesSource(Protocol):
 
     def fetch_source(self, folder: Path) -> Path:
         """Bring the source into the folder, whole or not at all; SourceError says how else it can be had."""
+
+
+@runtime_checkable
+class CountsSource(Protocol):
+    """A task that counts what its source lacks, or says in doubt: it is told to people, and never guessed."""
+
+    def tally(self, source: Path | None, window: Window) -> tuple[Tally, ...]:
+        """Count over what of the source would be asked about in the window; SourceError if it is torn."""
 
 
 @runtime_checkable

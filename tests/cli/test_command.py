@@ -14,7 +14,7 @@ from noria.tasks.fashion import DEBIAN_FOLDER as PICTURES
 ROOT = Path(__file__).parents[2]
 VERBS = (
     *("run", "plan", "predict", "serve", "status", "releases", "rollback", "which"),
-    *("datasets", "dataset", "explore", "doctor"),
+    *("datasets", "dataset", "explore", "materialize", "skew", "doctor"),
 )
 
 

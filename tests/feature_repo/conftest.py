@@ -9,6 +9,9 @@ import pytest
 pytest.importorskip("feast", reason="feast is not installed: pip install 'noria[features]'")
 
 from feasts import STORES, Repository, empty_files, open_repository
+from online_places import online, online_address, redis_server
+
+__all__ = ["online", "online_address", "redis_server"]
 
 
 @pytest.fixture(scope="session")

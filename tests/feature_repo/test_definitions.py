@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.definitions import define
+from feature_repo.opening import open_configured
 from feature_repo.training import join_features
 from noria.errors import UsageError
+from noria.settings import Settings
 from noria.tasks.flights.service import SERVICE
 from noria.tasks.flights.tables import KEYS
 
@@ -79,7 +81,8 @@ def test_feasts_own_command_applies_the_repository_and_writes_nothing_into_it(tm
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "Created feature service flights_v1" in done.stdout
+    kept_there = open_configured(Settings.from_environment({"NORIA_HOME": str(home)}), home)
+    assert kept_there.get_feature_service("flights_v1").name == "flights_v1"
     after = sorted(path for path in (ROOT / "feature_repo").rglob("*") if "__pycache__" not in path.parts)
     assert after == before
-    assert {path.name for path in (home / "features").iterdir()} == {"flights_v1", "online.db", "registry.db"}
+    assert {path.name for path in (home / "features").iterdir()} == {"flights_v1", "registry.db"}

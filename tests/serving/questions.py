@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-DATATYPES = {"bool": "BOOL", "uint8": "UINT8", "int64": "INT64", "float32": "FP32", "float64": "FP64"}
+DATATYPES = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "int64": "INT64",
+    "float32": "FP32",
+    "float64": "FP64",
+    "object": "BYTES",
+}
 
 
 def rows_of_many(rows: int, seed: int = 7) -> dict[str, NDArray[Any]]:

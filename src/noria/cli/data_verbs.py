@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
-from noria.cli.options import EXIT_CODES, FASHION, JsonOption, TaskOption
+from noria.cli.options import EXIT_CODES, FASHION, FOUND_CODES, JsonOption, TaskOption
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -47,3 +47,51 @@ def explore(
     from noria.cli.explore import explore_dataset
 
     explore_dataset(folder, out=out, as_json=json)
+
+
+@app.command(epilog=EXIT_CODES)
+def materialize(
+    task: TaskOption = FASHION,
+    as_of: Annotated[
+        str, typer.Option(metavar="INSTANT", help="What was known then; the newest in the source, unless given.")
+    ] = "",
+    late_hours: Annotated[
+        float, typer.Option(metavar="HOURS", help="How late a row may come and still be looked at.")
+    ] = 24.0,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Look at all rows, not only at those since the last time.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Put the newest features of every entity where the predictor reads them.
+
+    All of them get there at once or none does. What is there already and newer stays.
+
+    Example: noria materialize --task flights --as-of 2013-04-01
+    """
+    from noria.cli.materialize import materialize as put_online
+
+    put_online(task, as_of=as_of, late_hours=late_hours, whole=whole, as_json=json)
+
+
+@app.command(epilog=FOUND_CODES)
+def skew(
+    task: TaskOption = FASHION,
+    log: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="What a predictor wrote with --features-log."),
+    ] = None,
+    rows: Annotated[int, typer.Option(metavar="N", help="Asked again, where there is no log.")] = 1000,
+    at_least: Annotated[float, typer.Option(metavar="SHARE", help="Equal values; fewer are a fault.")] = 0.999,
+    json: JsonOption = False,
+) -> None:
+    """Compare the features that are served with those that training would have seen.
+
+    Rows of the last week of the task's window are put to the champion, each with the store as it was at its moment; or
+    the rows of a log are taken. Every value is compared with the point-in-time join.
+
+    Example: noria skew --task flights
+    """
+    from noria.cli.skew import compare_served
+
+    raise typer.Exit(compare_served(task, log=log, rows=rows, at_least=at_least, as_json=json))

@@ -24,9 +24,13 @@ def serve_champion(task: str, *, host: str, http_port: int, as_json: bool) -> in
     """Run the predictor that follows the task's ledger until a signal ends it; returns its exit code."""
     find_task(task)
     project = enter_project()
-    if Workspace.from_environment().ledger(task).champion() is None:
+    workspace = Workspace.from_environment()
+    if workspace.ledger(task).champion() is None:
         raise NoriaError(f"task {task} has no champion yet: `noria run --task {task}` makes one")
     arguments = ["--follow", task, "--name", task, "--host", host, "--http-port", str(http_port)]
+    arguments += ["--online", workspace.settings.online]
+    if workspace.settings.online_password_file is not None:
+        arguments += ["--online-password-file", str(workspace.settings.online_password_file)]
     with _start(arguments, project) as predictor, _Echo(predictor) as echo:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: predictor.terminate())

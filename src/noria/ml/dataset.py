@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from noria.errors import DatasetError
 from noria.schema import Column, Schema
+from noria.task import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +26,7 @@ ROWS_A_GROUP = 8192  # bounds the memory of writing and reading, whatever the nu
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """dataset.json: `files` holds the sha256 of each Parquet file by name."""
+    """dataset.json: the sha256 of each Parquet file by name, and what the source lacks or doubts."""
 
     task: str
     schema: Schema
@@ -33,6 +34,7 @@ class DatasetFacts:
     start: datetime
     end: datetime
     files: Mapping[str, str]
+    tallies: tuple[Tally, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +117,9 @@ def table_of(schema: Schema, rows: Mapping[str, NDArray[Any]]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=wanted)
 
 
-def write_dataset(folder: Path, task: str, schema: Schema, tables: Iterable[pa.Table]) -> Dataset:
+def write_dataset(
+    folder: Path, task: str, schema: Schema, tables: Iterable[pa.Table], tallies: tuple[Tally, ...] = ()
+) -> Dataset:
     """Write the tables, in their order, into an empty folder.
 
     Raises DatasetError where a table does not follow the schema or there is no row at all; what stands in the folder
@@ -144,11 +148,18 @@ def write_dataset(folder: Path, task: str, schema: Schema, tables: Iterable[pa.T
             end = max(filter(None, (end, extremes["max"].as_py())), default=None)
     if rows == 0 or start is None or end is None:
         raise DatasetError(f"task {task} has no row with a time in the window: choose another, or look at its source")
-    facts = DatasetFacts(
-        task=task, schema=schema, rows=rows, start=start, end=end, files={name: _sha256(folder / name)}
-    )
-    (folder / "dataset.json").write_bytes(msgspec.json.encode(facts, order="deterministic"))
+    files = {name: _sha256(folder / name)}
+    facts = DatasetFacts(task=task, schema=schema, rows=rows, start=start, end=end, files=files, tallies=tallies)
+    (folder / "dataset.json").write_bytes(_encode(facts))
     return open_dataset(folder)
+
+
+def _encode(facts: DatasetFacts) -> bytes:
+    """The facts as JSON; without tallies as they were before there were any, so that old digests hold."""
+    told = msgspec.to_builtins(facts)
+    if not facts.tallies:
+        del told["tallies"]
+    return msgspec.json.encode(told, order="deterministic")
 
 
 def open_dataset(folder: Path, expected: str | None = None) -> Dataset:

@@ -22,6 +22,7 @@ MOST_WRONG = 24  # rows shown to people
 WHOLE = ""  # among parts of the rows, all of them; no slice has this name
 
 Masks = Mapping[str, NDArray[np.bool_]]
+NONE: Masks = {}
 Ranked = Mapping[str, Mapping[str, RankingScores]]  # by contender and part
 
 
@@ -46,11 +47,17 @@ class _Held:
     ids: NDArray[Any]
     classes: Sequence[str]
     slices: Masks
+    told: Masks
 
     @property
     def masks(self) -> Masks:
         """The slices that have rows."""
         return {name: mask for name, mask in self.slices.items() if mask.any()}
+
+    @property
+    def parts(self) -> Masks:
+        """The slices, and the parts that are only told, that have rows."""
+        return {**self.masks, **{name: mask for name, mask in self.told.items() if mask.any()}}
 
     @property
     def present(self) -> Mapping[int, str]:
@@ -74,6 +81,7 @@ def evaluate(
     margin: float,  # how much worse than an opponent the candidate may be, a share of the dearest error
     slice_margin: float,  # the same in a slice
     seed: int,  # of the resampling
+    told: Masks = NONE,  # further parts, whose figures are told and compared with nobody's
 ) -> Evaluation:
     """Measure all contenders on the same rows, with one resampling of the rows behind every interval.
 
@@ -89,7 +97,7 @@ def evaluate(
         margin=margin,
         slice_margin=slice_margin,
     )
-    held = _Held(labels=labels, ids=ids, classes=tuple(classes), slices=slices)
+    held = _Held(labels=labels, ids=ids, classes=tuple(classes), slices=slices, told=told)
     _check_rows(held)
     matrix = cost_matrix(costs, len(classes))
     contenders = check_contenders(probabilities, champion=champion, labels=labels, costs=matrix)
@@ -105,7 +113,12 @@ def _check_rows(held: _Held) -> None:
     outside = int(((labels < 0) | (labels >= classes)).sum())
     if outside:
         raise EvidenceError(f"{outside} of {len(labels)} held-out labels are outside the {classes} classes")
-    for name, column in {"ids": held.ids, **{f"slice {name!r}": mask for name, mask in held.slices.items()}}.items():
+    if twice := sorted(set(held.slices) & set(held.told)):
+        raise EvidenceError(
+            f"{', '.join(twice)} are slices and told besides: give each part one name in slices or told"
+        )
+    masks = {f"slice {name!r}": mask for name, mask in {**held.slices, **held.told}.items()}
+    for name, column in {"ids": held.ids, **masks}.items():
         if column.shape != labels.shape:
             raise EvidenceError(
                 f"{name} has shape {list(column.shape)}: expected {list(labels.shape)}, as the labels have"
@@ -116,7 +129,7 @@ def _rank(asked: _Asked, held: _Held, contenders: Mapping[str, Contender], seed:
     """What is known of two classes alone; nothing of more."""
     if len(held.classes) != 2:
         return {who: {} for who in contenders}
-    parts = {WHOLE: np.ones(len(held.labels), dtype=bool), **held.masks}
+    parts = {WHOLE: np.ones(len(held.labels), dtype=bool), **held.parts}
     return rank(contenders, held.labels, parts, draws=asked.draws, seed=seed, confidence=asked.confidence)
 
 
@@ -146,11 +159,12 @@ def _measure(
         confusion=confusion(candidate.decisions, held.labels, len(held.classes)),
         calibration=calibration_bins(candidate.probabilities, held.labels),
         most_wrong=_most_wrong(candidate, held),
+        told_rows={name: int(mask.sum()) for name, mask in held.told.items()},
     )
 
 
 def _columns(contenders: Mapping[str, Contender], held: _Held) -> dict[Hashable, NDArray[Any]]:
-    labels, classes, masks = held.labels, len(held.classes), held.masks
+    labels, classes, masks = held.labels, len(held.classes), held.parts
     columns: dict[Hashable, NDArray[Any]] = {("rows", "class", index): labels == index for index in range(classes)}
     columns |= {("rows", "slice", name): mask for name, mask in masks.items()}
     for who, contender in contenders.items():
@@ -162,7 +176,7 @@ def _columns(contenders: Mapping[str, Contender], held: _Held) -> dict[Hashable,
         columns |= {(who, "bin", place): contender.gaps * (contender.bins == place) for place in range(BINS)}
         columns |= {(who, "class", index): contender.right & (labels == index) for index in range(classes)}
         columns |= {(who, "slice", name): contender.right & mask for name, mask in masks.items()}
-        columns |= {(who, "slice cost", name): contender.costs * mask for name, mask in masks.items()}
+        columns |= {(who, "slice cost", name): contender.costs * mask for name, mask in held.masks.items()}
     return columns
 
 
@@ -177,7 +191,7 @@ def _score(sums: RowSums, who: str, held: _Held, ranked: Mapping[str, RankingSco
             for index, class_name in held.present.items()
         },
         slices={
-            name: interval(sums.ratio((who, "slice", name), ("rows", "slice", name)), confidence) for name in held.masks
+            name: interval(sums.ratio((who, "slice", name), ("rows", "slice", name)), confidence) for name in held.parts
         },
         ranking=ranked.get(WHOLE),
         ranking_slices={name: scores for name, scores in ranked.items() if name != WHOLE},

@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,13 @@ def export_onnx(network: torch.nn.Module, schema: Schema, temperature: float) ->
     columns = schema.features
     module = _Probabilities(network.eval(), temperature).eval()
     rows = torch.export.Dim(ROWS, min=1)
+    inner = _inner_names(columns)
     try:
         with _silence():
             program = torch.onnx.export(
                 module,
                 tuple(_example(column) for column in columns),
-                input_names=[_inner_name(column) for column in columns],
+                input_names=inner,
                 output_names=[OUTPUT],
                 dynamic_shapes=(tuple({0: rows} for _ in columns),),  # one argument, *columns, of many parts
                 opset_version=OPSET,
@@ -65,7 +66,7 @@ def export_onnx(network: torch.nn.Module, schema: Schema, temperature: float) ->
             "ONNX has, without branches on the values of a tensor"
         ) from error
     model: Any = program.model_proto if program else None
-    _place_texts(model, columns)
+    _place_texts(model, dict(zip(inner, columns, strict=True)))
     _strip(model)
     return bytes(model.SerializeToString(deterministic=True))
 
@@ -92,16 +93,22 @@ def _example(column: Column) -> torch.Tensor:
     return torch.from_numpy(np.zeros((2, *column.shape), dtype=np.int64 if column.choices else column.dtype))
 
 
-def _inner_name(column: Column) -> str:
-    """The name by which the network's own part of the graph knows the column; the exporter makes none with a space."""
-    return f"place of {column.name}" if column.choices else column.name
+def _inner_names(columns: tuple[Column, ...]) -> list[str]:
+    """The names by which the network's own part of the graph knows the columns: a text's is no column's and no other's.
+
+    The exporter makes no name with a space.
+    """
+    own = "place of text"
+    while any(column.name.startswith(own) for column in columns):
+        own += "/"
+    return [f"{own} {number}" if column.choices else column.name for number, column in enumerate(columns)]
 
 
-def _place_texts(model: Any, columns: tuple[Column, ...]) -> None:
+def _place_texts(model: Any, inner: Mapping[str, Column]) -> None:
     """Let the graph take the texts of the columns with choices in place of these choices' places."""
     from onnx import TensorProto, helper
 
-    texts = {_inner_name(column): column for column in columns if column.choices}
+    texts = {name: column for name, column in inner.items() if column.choices}
     if not texts:
         return
     for value in model.graph.input:

@@ -18,7 +18,8 @@ from noria.ml.progress import Progress
 from noria.ml.recipe import choose_precision, make_optimizer, one_cycle
 from noria.ml.shards import Shards, count_shards
 from noria.ml.training import Checkpoints, EpochResult, Trained, TrainingParameters, best_epoch
-from noria.task import Rows, Task
+from noria.ml.weighting import class_weights, unweight
+from noria.task import Rows, SeesRows, Task
 
 REPORTS_AN_EPOCH = 5
 
@@ -70,9 +71,13 @@ class Loop:
         self.task, self.training, self.validation = task, training, validation
         self.parameters, self.progress = parameters, progress
         self.history: tuple[EpochResult, ...] = ()
+        self.weights = class_weights(training.labels, len(task.classes), parameters.class_weight)
         seeded(parameters.seed, epoch=0)
         self.network = task.build_network(parameters.network)
+        if isinstance(self.network, SeesRows):
+            self.network.see(training.features)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.telling = unweight(self.network, self.weights)  # the same weights in memory
         self.optimizer = make_optimizer(self.network, parameters.learning_rate, parameters.weight_decay)
         self.best = _copy_state(self.network)
         self.shards = Shards(
@@ -137,11 +142,12 @@ class Loop:
     def _loss(self, network: torch.nn.Module, features: Features, labels: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16):
             logits = network(*features)
-        return cross_entropy(logits.float(), labels, label_smoothing=self.parameters.label_smoothing)
+        smoothing = self.parameters.label_smoothing
+        return cross_entropy(logits.float(), labels, weight=self.weights, label_smoothing=smoothing)
 
     def _validate(self, training_loss: float) -> EpochResult:
         with self.shards.open() as pool:
-            logits = torch.from_numpy(compute_logits(self.network, self.validation.features, pool))
+            logits = torch.from_numpy(compute_logits(self.telling, self.validation.features, pool))
         loss = cross_entropy(logits, self.validation.labels).item()
         self._expect_finite(loss, "on the validation rows")
         return EpochResult(
@@ -159,10 +165,10 @@ class Loop:
             )
 
     def best_network(self) -> torch.nn.Module:
-        """The network as it was after its best epoch, in eval mode."""
+        """The network as it was after its best epoch, in eval mode, with the probabilities of the rows as they are."""
         self.network.load_state_dict(self.best)
-        self.network.eval()
-        return self.network
+        self.telling.eval()
+        return self.telling
 
     def checkpoint(self) -> bytes:
         """All that the next epoch depends on."""

@@ -39,7 +39,7 @@ class Scores:
     log_loss: Interval
     ece: Interval
     classes: Mapping[str, Interval]  # recall by class name; a class without rows is left out
-    slices: Mapping[str, Interval]  # accuracy by slice name; a slice without rows is left out
+    slices: Mapping[str, Interval]  # accuracy by slice or part that is told; one without rows is left out
     # Where there are two classes: on all rows, and by slice name. Evaluations of before have neither.
     ranking: RankingScores | None = None
     ranking_slices: Mapping[str, RankingScores] = field(default_factory=dict)
@@ -111,3 +111,5 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]  # confusion[truth][decision] of the candidate, in rows
     calibration: tuple[CalibrationBin, ...]
     most_wrong: tuple[WrongItem, ...]
+    # Parts that no gate judges, by name, with their rows; their figures stand with those of the slices.
+    told_rows: Mapping[str, int] = field(default_factory=dict)

@@ -15,14 +15,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingParameters:
+class TrainingOptions:
+    """The part of a recipe that has values of its own: a task or a run sets what it needs otherwise.
+
+    `label_smoothing` makes a network less sure than it should be, which the temperature that is fitted afterwards takes
+    back. `precision` "auto" is bfloat16 for a network with convolutions on a processor that computes in it, and float32
+    otherwise. `class_weight` "balanced" lets every class count the same in the loss, however few training rows it has;
+    the probabilities are those of the rows as they are all the same (`noria.ml.weighting`).
+    """
+
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    class_weight: Literal["none", "balanced"] = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingParameters(TrainingOptions):
     """How to train; `network` holds the options that go to the task's own `build_network`.
 
     `learning_rate` is the peak of the cycle and `batch_size` the least number of rows in a step. Training stops when
     `patience` epochs in a row have not lowered the log loss on the validation rows. `threads` is part of the recipe:
-    another number of threads adds floats in another order and gives other last bits. `label_smoothing` makes a network
-    less sure than it should be, which the temperature that is fitted afterwards takes back. `precision` "auto" is
-    bfloat16 for a network with convolutions on a processor that computes in it, and float32 otherwise.
+    another number of threads adds floats in another order and gives other last bits.
     """
 
     seed: int
@@ -32,9 +46,6 @@ class TrainingParameters:
     patience: int
     threads: int
     network: Mapping[str, Value]
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.1
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
 
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), ("epochs", 1), ("batch_size", 2), ("patience", 1), ("threads", 1)):
@@ -48,6 +59,8 @@ class TrainingParameters:
             raise UsageError(f"parameter label_smoothing is {self.label_smoothing}: expected 0 <= label_smoothing < 1")
         if self.precision not in ("auto", "bfloat16", "float32"):
             raise UsageError(f"parameter precision is {self.precision!r}: expected auto, bfloat16 or float32")
+        if self.class_weight not in ("none", "balanced"):
+            raise UsageError(f"parameter class_weight is {self.class_weight!r}: expected none or balanced")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from noria.ml.dictionary import ColumnFacts
 from noria.ml.findings import Example, Finding, Findings
 from noria.reports.formats import count, moment, percent
 from noria.reports.page import PageContext, render
+from noria.task import Tally
 
 MOST_FINDINGS = 300
 EXAMPLES_BUDGET = 200_000  # characters of HTML for all examples together
@@ -45,9 +46,12 @@ class ValidationView:
     shown: tuple[FindingView, ...]
     left_out: int
     columns: tuple[ColumnLine, ...]
+    tallies: tuple[Tally, ...]  # what was found, that for which rows were left out first
 
 
-def validation_page(findings: Findings, dictionary: tuple[ColumnFacts, ...], context: PageContext) -> str:
+def validation_page(
+    findings: Findings, dictionary: tuple[ColumnFacts, ...], context: PageContext, tallies: tuple[Tally, ...] = ()
+) -> str:
     """Write the page as one HTML file that needs nothing else; under 500 kB."""
     ordered = (*findings.violations, *findings.notices)
     kept = ordered[:MOST_FINDINGS]
@@ -57,6 +61,7 @@ def validation_page(findings: Findings, dictionary: tuple[ColumnFacts, ...], con
         shown=tuple(_view(place, finding, EXAMPLES_BUDGET // len(kept)) for place, finding in enumerate(kept, 1)),
         left_out=len(ordered) - len(kept),
         columns=tuple(_line(facts, findings) for facts in dictionary),
+        tallies=tuple(sorted((tally for tally in tallies if tally.rows), key=lambda tally: not tally.left_out)),
     )
     return render("validation.html.j2", context, view)
 

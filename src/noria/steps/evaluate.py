@@ -17,6 +17,7 @@ from noria.ml.bundle import Bundle
 from noria.ml.dataset import Dataset, utc
 from noria.ml.evaluation import evaluate as measure
 from noria.ml.inference import Session, check_fit, predict
+from noria.ml.months import months
 from noria.ml.progress import Progress
 from noria.ml.scores import Evaluation
 from noria.ml.splits import split_rows
@@ -93,6 +94,7 @@ def evaluate(
             costs=task.costs,
             classes=task.classes,
             slices=task.slices(held),
+            told={**task.told(held), **months(held[dataset.schema.time.name])},
             draws=draws,
             confidence=bounds.confidence,
             margin=bounds.margin,

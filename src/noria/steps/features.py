@@ -41,7 +41,7 @@ def add_features(workspace: Workspace, *, task: str, events: str, tables: str, j
     joined = join(_questions(rows, found.events), folder, found.service)
     _check_rows(joined, dataset.rows)
     with workspace.scratch() as scratch:
-        completed = _complete(joined, found.service, rows[found.schema.time.name])
+        completed = complete(joined, found.service, rows[found.schema.time.name])
         made = write_dataset(scratch / "dataset", task, found.schema, _follow(rows, completed, found.schema))
         key = f"datasets/{made.digest}"
         progress(f"{made.rows:,} rows, publishing", None)
@@ -76,7 +76,7 @@ def _check_rows(joined: pa.Table, rows: int) -> None:
         )
 
 
-def _complete(joined: pa.Table, service: FeatureService, asked: pa.ChunkedArray) -> pa.Table:
+def complete(joined: pa.Table, service: FeatureService, asked: pa.ChunkedArray) -> pa.Table:
     """The fields with their defaults, and the ages of the instants among them, as the predictor works them out, too."""
     import numpy as np
     import pyarrow as pa

@@ -13,7 +13,7 @@ from noria.ml.progress import Progress
 from noria.schema import Schema
 from noria.steps.tables import publish_tables
 from noria.steps.workspace import Workspace
-from noria.task import TakesFeatures, Window, load_task
+from noria.task import CountsSource, TakesFeatures, Tally, Window, load_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,13 +23,21 @@ if TYPE_CHECKING:
 class Ingested:
     """What was published: the rows at `uri`, the feature tables at `tables`; a task without them names the rows again.
 
-    `unknown` rows were left out, because what became of them was not known yet.
+    `unknown` rows were left out, because what became of them was not known yet; `tallies` are what the task counted.
     """
 
     dataset: Dataset
     uri: str
     tables: str
     unknown: int
+    tallies: tuple[Tally, ...] = ()
+
+    def describe(self) -> str:
+        """What was read, what was left out and why, in one line."""
+        said = [f"{self.dataset.rows:,} rows"]
+        said += [f"{self.unknown:,} not known yet"] if self.unknown else []
+        said += [f"{tally.rows:,} {tally.what}" for tally in self.tallies if tally.left_out and tally.rows]
+        return "; ".join(said)
 
 
 def parse_moment(key: str, text: str) -> datetime:
@@ -65,7 +73,9 @@ def ingest(
     schema = found.events if isinstance(found, TakesFeatures) else found.schema
     known = _Known(schema=schema, as_of=as_of, progress=progress)
     with workspace.scratch() as folder:
-        dataset = write_dataset(folder / "dataset", task, schema, known.of(found.read(place, window)))
+        read = known.of(found.read(place, window))
+        tallies = found.tally(place, window) if isinstance(found, CountsSource) else ()
+        dataset = write_dataset(folder / "dataset", task, schema, read, tallies)
         key = f"datasets/{dataset.digest}"
         progress(f"{dataset.rows:,} rows, publishing", None)
         workspace.store.put_folder(key, dataset.folder)
@@ -73,9 +83,10 @@ def ingest(
     if isinstance(found, TakesFeatures):
         progress("feature tables", None)
         tables = publish_tables(workspace, found, place, as_of)
-    if known.unknown:
-        progress(f"{dataset.rows:,} rows, {known.unknown:,} not known yet", None)
-    return Ingested(dataset=workspace.fetch_dataset(uri), uri=uri, tables=tables, unknown=known.unknown)
+    opened = workspace.fetch_dataset(uri)
+    made = Ingested(dataset=opened, uri=uri, tables=tables, unknown=known.unknown, tallies=tallies)
+    progress(made.describe(), None)
+    return made
 
 
 class _Known:

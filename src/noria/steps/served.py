@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from noria.errors import ServingError
 from noria.ml.inference import DATATYPES
-from noria.schema import Schema
+from noria.schema import NUMPY_TYPES, Schema
 from noria.steps.reply import read_reply
 
 START_SECONDS = 30.0
@@ -53,9 +53,15 @@ class Client:
         text, seconds = self.post(self.encode(rows))
         return self.read(text, len(rows[self.schema.features[0].name]), seconds)
 
+    def ask_columns(self, columns: Mapping[str, NDArray[Any]]) -> Answer:
+        """Ask with these columns as they are, by the types of their values: the predictor finds the other features."""
+        inputs = [tensor_of(name, _type_of(values), values) for name, values in columns.items()]
+        text, seconds = self.post(json.dumps({"inputs": inputs}).encode())
+        return self.read(text, len(next(iter(columns.values()))), seconds)
+
     def encode(self, rows: Mapping[str, NDArray[Any]]) -> bytes:
         """The request that asks for these rows."""
-        inputs = [self._tensor(rows[column.name], column.name) for column in self.schema.features]
+        inputs = [tensor_of(column.name, DATATYPES[column.type], rows[column.name]) for column in self.schema.features]
         return json.dumps({"inputs": inputs}).encode()
 
     def post(self, body: bytes) -> tuple[bytes, float]:
@@ -109,12 +115,18 @@ class Client:
             fallback=reply.fallback,
         )
 
-    def _tensor(self, values: NDArray[Any], name: str) -> dict[str, Any]:
-        kind = DATATYPES[self.schema[name].type]
-        data = values.reshape(-1).tolist()
-        if values.dtype.kind == "f" and np.isnan(values).any():
-            data = [None if math.isnan(value) else value for value in data]  # JSON has no NaN
-        return {"name": name, "datatype": kind, "shape": list(values.shape), "data": data}
+
+def tensor_of(name: str, datatype: str, values: NDArray[Any]) -> dict[str, Any]:
+    """A tensor of a V2 request in JSON."""
+    data = values.reshape(-1).tolist()
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        data = [None if math.isnan(value) else value for value in data]  # JSON has no NaN
+    return {"name": name, "datatype": datatype, "shape": list(values.shape), "data": data}
+
+
+def _type_of(values: NDArray[Any]) -> str:
+    kinds = {column: NUMPY_TYPES[column] for column in DATATYPES}
+    return next(DATATYPES[column] for column, kind in kinds.items() if kind == values.dtype)
 
 
 @contextmanager

@@ -22,16 +22,17 @@ from noria.ml.validation import validate as find
 from noria.schema import Schema
 from noria.steps.groups import read_group
 from noria.steps.workspace import Workspace, now, report_key
-from noria.task import Rows, Window, load_task
+from noria.task import Rows, Tally, Window, load_task
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataReport:
-    """report.json: the findings, and the data dictionary."""
+    """report.json: the findings, the data dictionary, and what was counted in the source."""
 
     dataset: str
     findings: Findings
     dictionary: tuple[ColumnFacts, ...]
+    tallies: tuple[Tally, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +97,10 @@ def validate(
     if undivided:
         findings = replace(findings, findings=(*_without_parts(findings), undivided))
     facts = dictionary(dataset.schema, rows, nulls)
-    page = validation_page(findings, facts, PageContext(task=task.name, created=now(), code=code))
-    place = _keep(workspace, DataReport(dataset=dataset.digest, findings=findings, dictionary=facts), page)
+    tallies = dataset.facts.tallies
+    page = validation_page(findings, facts, PageContext(task=task.name, created=now(), code=code), tallies)
+    report = DataReport(dataset=dataset.digest, findings=findings, dictionary=facts, tallies=tallies)
+    place = _keep(workspace, report, page)
     progress(f"{len(findings.violations)} violations, {len(findings.notices)} notices", None)
     return Validated(
         evidence=DataEvidence(

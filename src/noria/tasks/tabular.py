@@ -30,7 +30,7 @@ class Scaling(nn.Module):
         reaches: list[float] = []
         gaps: list[int] = []
         for column in columns:
-            low, high = _bounds(column)
+            low, high = find_bounds(column)
             if column.dtype.kind == "f" and column.maximum_null_share > 0:
                 gaps.append(len(centers))
             centers += [(low + high) / 2] * column.size
@@ -70,7 +70,8 @@ class TabularNetwork(nn.Module):
         return logits
 
 
-def _bounds(column: Column) -> tuple[float, float]:
+def find_bounds(column: Column) -> tuple[float, float]:
+    """The least and the most that a column of numbers may hold; UsageError where the schema does not say."""
     if column.type in ("string", "timestamp"):
         more = ", and the places of a text's choices want an embedding" if column.choices else ""
         raise UsageError(f"feature {column.name!r} is a {column.type}: a tabular network takes numbers{more}")

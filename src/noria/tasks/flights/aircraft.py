@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from noria.task import Tally
 from noria.tasks.flights.columns import MINUTE, numbers, texts
 from noria.tasks.flights.departures import Departures
 from noria.tasks.flights.source import Raw
 from noria.tasks.flights.stamped import stamp
-from noria.tasks.flights.tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from noria.task import Tally
 from noria.tasks.flights.arrivals import scheduled_arrivals
 from noria.tasks.flights.columns import local_days, minutes, numbers, texts
 from noria.tasks.flights.doubts import count_doubts
 from noria.tasks.flights.source import Raw
-from noria.tasks.flights.tally import Tally
 from noria.tasks.flights.times import NEW_YORK, Instants, read_clock, to_instants
 
 SAID_BEFORE = ("carrier", "flight", "origin", "dest", "distance")  # what a flight that can be asked about has

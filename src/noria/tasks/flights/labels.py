@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from noria.task import Tally
 from noria.tasks.flights.departures import Departures
 from noria.tasks.flights.stamped import EVENT_TIME
-from noria.tasks.flights.tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,21 +12,26 @@ from noria.task import Value
 @dataclass(frozen=True, kw_only=True)
 class FlightsOptions:
     """`width`: of a hidden layer; `depth`: hidden layers; `embedding`: numbers a text or an hour becomes, at most;
-    `dropout`: the share of a hidden layer that is dropped in training.
+    `members`: networks whose probabilities are averaged, each of which learns from its part of every batch;
+    `dropout`, `input_dropout`: the share of a hidden layer, and of what goes in, that is dropped in training.
     """
 
-    width: int = 96
+    width: int = 256
     depth: int = 2
     embedding: int = 8
-    dropout: float = 0.1
+    members: int = 3
+    dropout: float = 0.3
+    input_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "embedding"):
+        for name in ("width", "depth", "embedding", "members"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f"network option {name} is {value!r}: expected a whole number from 1")
-        if isinstance(self.dropout, bool) or not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
-            raise UsageError(f"network option dropout is {self.dropout!r}: expected 0 <= dropout < 1")
+        for name in ("dropout", "input_dropout"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+                raise UsageError(f"network option {name} is {value!r}: expected 0 <= {name} < 1")
 
 
 def read_options(given: Mapping[str, Value]) -> FlightsOptions:

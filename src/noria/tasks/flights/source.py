@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from noria.errors import SourceError
-from noria.tasks.flights.tally import Tally
+from noria.task import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa

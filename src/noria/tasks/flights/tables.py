@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from noria.task import Tally
 from noria.tasks.flights.aircraft import aircraft
 from noria.tasks.flights.departures import read_departures
 from noria.tasks.flights.labels import label_flights
 from noria.tasks.flights.source import Raw
-from noria.tasks.flights.tally import Tally
 from noria.tasks.flights.traffic import VIEWS, traffic
 from noria.tasks.flights.weather import origin_weather
 

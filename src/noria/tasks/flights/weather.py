@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from noria.task import Tally
 from noria.tasks.flights.columns import instants, numbers, texts
 from noria.tasks.flights.source import Raw
 from noria.tasks.flights.stamped import stamp
-from noria.tasks.flights.tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa

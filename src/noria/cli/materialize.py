@@ -1,0 +1,90 @@
+"""Materialize: a task's newest features, from its source into the online store that the predictor reads."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from noria.cli.naming import find_task
+from noria.cli.output import console, make_table, print_json, show_path, show_time
+from noria.cli.project import open_workspace
+from noria.errors import SourceError, UsageError
+from noria.ml.durable import staged
+from noria.steps.ingest import parse_moment
+from noria.steps.tables import open_tables, publish_tables
+from noria.steps.workspace import Workspace, now
+from noria.task import TakesFeatures
+
+if TYPE_CHECKING:
+    from feature_repo.materialising import Materialised
+    from noria.features import FeatureService
+
+
+def materialize(task: str, *, as_of: str, late_hours: float, whole: bool, as_json: bool) -> None:
+    """Have the task write its tables as of a moment, and put each key's newest row into the online store.
+
+    Without a moment it is the newest of the tables, but not after now. UsageError for a task without features.
+    """
+    found = find_task(task)
+    if not isinstance(found, TakesFeatures):
+        raise UsageError(f"task {task} takes no features: expected one with a feature service, such as flights")
+    if late_hours < 0:
+        raise UsageError(f"--late-hours is {late_hours:g}: expected 0 or more")
+    moment = parse_moment("--as-of", as_of) if as_of else None
+    lateness = None if whole else timedelta(hours=late_hours)
+    workspace = open_workspace()
+    with console(sys.stderr if as_json else sys.stdout).status("working out the features"):
+        folder = _write_tables(workspace, found, workspace.source_of(found), moment or now())
+        done = _materialise(workspace, found.service, folder, moment, lateness)
+    if as_json:
+        print_json({"online": workspace.settings.online, "tables": str(folder), "report": done})
+    else:
+        _show(done, workspace.settings.online)
+
+
+def _write_tables(workspace: Workspace, task: TakesFeatures, source: Path | None, as_of: datetime) -> Path:
+    """Where the tables lie: where Feast's own command looks for them, each file whole."""
+    folder, facts = open_tables(workspace, publish_tables(workspace, task, source, as_of))
+    from feature_repo.opening import tables_folder
+
+    place = tables_folder(task.service.name)
+    for name in facts.tables:
+        with staged(place) as staging:
+            shutil.copyfile(folder / f"{name}.parquet", staging)
+            staging.replace(place / f"{name}.parquet")
+    return place
+
+
+def _materialise(
+    workspace: Workspace, service: FeatureService, tables: Path, as_of: datetime | None, lateness: timedelta | None
+) -> Materialised:
+    from feature_repo.materialising import materialise, newest_moment
+    from noria.stores.online.store import open_online
+
+    newest = newest_moment(service, tables)
+    if newest is None:
+        raise SourceError(
+            f"the feature tables in {tables} hold no row: expected some by then; look at --as-of and the task's source"
+        )
+    store = open_online(workspace.settings.online, password_file=workspace.settings.online_password_file)
+    try:
+        return materialise(store, service, tables, as_of or newest, lateness=lateness)
+    finally:
+        store.close()
+
+
+def _show(done: Materialised, online: str) -> None:
+    table = make_table(
+        f"{done.service} until {show_time(done.until)}", ["view", "rows", "written", "same", "older", "s"]
+    )
+    for name, view in done.views.items():
+        counts = (view.seen, view.written, view.same, view.older)
+        table.add_row(name, *(f"{count:,}" for count in counts), f"{view.seconds:.2f}")
+    screen = console()
+    screen.print(table)
+    if lost := sum(view.without_key for view in done.views.values()):
+        screen.print(f"{lost:,} rows lack a key and are nobody's")
+    screen.print(f"\nOnline  {show_path(online)}\nTook    {done.seconds:.2f} s", soft_wrap=True)

@@ -1,0 +1,163 @@
+"""Skew: the features that a predictor answered with, beside those that training would have seen at the same moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from noria.errors import SourceError, UsageError
+from noria.features import FeatureService
+from noria.schema import Schema
+from noria.steps.features import ROW, Join, complete
+from noria.steps.tables import STAMP
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DEGRADED = frozenset({"last known", "unread"})  # answered without the store, which is no skew and is counted apart
+
+
+class LoggedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the predictor's features log: what was asked at `moment`, in µs since 1970, and what the model got."""
+
+    moment: int
+    id: str
+    keys: Mapping[str, str | int | None]
+    features: Mapping[str, Any]
+    views: Mapping[str, str]
+
+    @property
+    def degraded(self) -> bool:
+        return not DEGRADED.isdisjoint(self.views.values())
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature that was served with other values, and the first row where it was."""
+
+    feature: str
+    rows: int
+    moment: int
+    keys: Mapping[str, str | int | None]
+    served: Any
+    trained: Any
+
+
+class Skew(msgspec.Struct, frozen=True, kw_only=True):
+    """What was compared: `values` of `rows` rows, less `degraded` ones that were answered without the store."""
+
+    service: str
+    rows: int
+    degraded: int
+    values: int
+    equal: int
+    differences: tuple[Difference, ...]  # the worst first
+
+    @property
+    def share(self) -> float:
+        """The share of values that are equal; 1 needs at least one value."""
+        return self.equal / self.values if self.values else 0.0
+
+
+def read_log(path: Path) -> list[LoggedRow]:
+    """Read a features log; SourceError names a line that is none. A last line without its end is left out."""
+    lines = path.read_bytes().split(b"\n")[:-1]
+    decoder, rows = msgspec.json.Decoder(LoggedRow), []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(decoder.decode(line))
+        except msgspec.DecodeError as error:
+            raise SourceError(
+                f"{path}, line {number} is no line of a features log ({error}): expected what a predictor wrote with "
+                "--features-log"
+            ) from error
+    return rows
+
+
+def supplied(service: FeatureService, schema: Schema) -> tuple[str, ...]:
+    """The model's features that the service supplies, in the schema's order."""
+    names = {field.name for field in service.fields()} | {age.name for age in service.ages}
+    return tuple(column.name for column in schema.features if column.name in names)
+
+
+def compare_log(
+    logged: Sequence[LoggedRow], *, service: FeatureService, schema: Schema, tables: Path, join: Join
+) -> Skew:
+    """Join each logged row with what was known at its moment, and compare value by value.
+
+    Raises UsageError where there is no row to compare, or one lacks a key of the service.
+    """
+    rows = [row for row in logged if not row.degraded]
+    if not rows:
+        raise UsageError(
+            f"found {len(logged)} logged rows, {len(logged)} of them answered without the store: expected some that "
+            "were completed from it; serve with --online and --features-log, and ask"
+        )
+    known = complete(join(_questions(rows, service), tables, service), service, _moments(rows))
+    names = supplied(service, schema)
+    differences = []
+    for name in names:
+        trained = known[name].to_pylist()
+        apart = [place for place, row in enumerate(rows) if not _same(row.features.get(name), trained[place])]
+        if apart:
+            first = rows[apart[0]]
+            differences.append(
+                Difference(
+                    feature=name,
+                    rows=len(apart),
+                    moment=first.moment,
+                    keys=first.keys,
+                    served=first.features.get(name),
+                    trained=trained[apart[0]],
+                )
+            )
+    values = len(rows) * len(names)
+    return Skew(
+        service=service.name,
+        rows=len(rows),
+        degraded=len(logged) - len(rows),
+        values=values,
+        equal=values - sum(difference.rows for difference in differences),
+        differences=tuple(sorted(differences, key=lambda difference: -difference.rows)),
+    )
+
+
+def _questions(rows: Sequence[LoggedRow], service: FeatureService) -> pa.Table:
+    import numpy as np
+    import pyarrow as pa
+
+    for row in rows:
+        if missing := sorted(set(service.keys) - set(row.keys)):
+            raise UsageError(
+                f"the logged row {row.id!r} lacks {', '.join(missing)}: service {service.name} is found by "
+                f"{', '.join(service.keys)}; compare a log with the service of its own model"
+            )
+    keys = {key: pa.array([row.keys[key] for row in rows], pa.string()) for key in service.keys}
+    return pa.table({**keys, STAMP: _moments(rows), ROW: pa.array(np.arange(len(rows)))})
+
+
+def _moments(rows: Sequence[LoggedRow]) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    return pa.chunked_array([pa.array([row.moment for row in rows], pa.timestamp("us", tz="UTC"))])
+
+
+def _same(served: Any, trained: Any) -> bool:
+    """Equal to the last bit, or missing in both."""
+    return served == trained or (_missing(served) and _missing(trained))
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def worst(skew: Skew) -> Iterator[str]:
+    """A line for each feature that was served with other values."""
+    for one in skew.differences:
+        yield (
+            f"{one.feature}: {one.rows:,} of {skew.rows:,} rows; at {one.moment} µs {dict(one.keys)} it was served as "
+            f"{one.served!r}, and is {one.trained!r} in training"
+        )

@@ -1,0 +1,113 @@
+"""Switching: from tables to online values, on every kind of objects, online store and registry, with one outcome."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from feature_repo.definitions import define
+from feature_repo.materialising import materialise
+from feature_repo.opening import open_configured
+from feature_repo.training import join_features
+from noria.features import FeatureView, Stored
+from noria.settings import Settings
+from noria.stores.online.rows import Packer, row_key
+from noria.stores.online.store import OnlineStore
+from noria.stores.opening import open_store
+from noria.tasks.flights.service import SERVICE
+
+pytestmark = pytest.mark.xdist_group("online")
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+AS_OF = BEGIN + timedelta(days=30, microseconds=5)
+INSTANT = pa.timestamp("us", tz="UTC")
+TYPES = {"int64": pa.int64(), "float64": pa.float64(), "string": pa.string()}
+KEYS = {"carrier": ["UA", "B6"], "origin": ["JFK", "EWR"], "dest": ["LAX", "MIA"], "tailnum": ["N1", "N:2", "Ü"]}
+
+
+def write_tables(folder: Path, *, rows: int = 60) -> Path:
+    """Rows at random, from a month before the moment to a day after it, some of them just at the edges."""
+    folder.mkdir(parents=True)
+    chance = random.Random(7)
+    for view in SERVICE.views:
+        edges = [AS_OF, AS_OF + timedelta(microseconds=1), AS_OF - timedelta(seconds=view.ttl_seconds)]
+        moments = [BEGIN + chance.random() * timedelta(days=31) for _ in range(rows)] + edges
+        columns = {key: [chance.choice(KEYS[key]) for _ in moments] for key in view.keys}
+        table = {**columns, "event_timestamp": pa.array(moments, INSTANT)}
+        for field in view.fields:
+            values = [None if chance.random() < 0.2 else chance.randrange(99) for _ in moments]
+            made = [str(value) if value is not None and field.type == "string" else value for value in values]
+            table[field.name] = pa.array(made, TYPES[field.type])
+        pq.write_table(pa.table(table), folder / f"{view.name}.parquet")
+    return folder
+
+
+def questions() -> pa.Table:
+    """All entities there could be, asked about at the moment."""
+    combined = list(product(*KEYS.values()))
+    table = {key: [each[place] for each in combined] for place, key in enumerate(KEYS)}
+    moments = pa.array([AS_OF] * len(combined), INSTANT)
+    return pa.table({**table, "event_timestamp": moments, "__row": np.arange(len(combined))})
+
+
+def believed(store: OnlineStore, view: FeatureView, asked: dict[str, str]) -> tuple[Stored, ...]:
+    """What a predictor takes from the store: a value that is older than its ttl is none."""
+    (data,) = store.read([row_key(view.name, [asked[key] for key in view.keys])])
+    row = Packer(view).unpack(data) if data is not None else None
+    moment = (AS_OF - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    if row is None or row.event < moment - view.ttl_seconds * 1_000_000:
+        return (None,) * len(view.fields)
+    return row.values
+
+
+@pytest.fixture(params=["folder", "s3"])
+def tables(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+    """The tables in a folder, and where Feast is to find them."""
+    folder = write_tables(tmp_path / "tables")
+    if request.param == "folder":
+        return folder, str(folder)
+    address: str = request.getfixturevalue("s3_address")
+    for path in folder.iterdir():
+        open_store(address).put(path.name, path.read_bytes())
+    return folder, address
+
+
+@pytest.mark.parametrize("registry", ["file", "sql"])
+@pytest.mark.parametrize("way", ["ours", "feast"])
+def test_what_is_served_is_what_training_would_have_seen(
+    tables: tuple[Path, str], online: OnlineStore, online_address: str, tmp_path: Path, registry: str, way: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder, address = tables
+    places = {"file": str(tmp_path / "registry.db"), "sql": f"sqlite:///{tmp_path}/registry.sqlite"}
+    settings = {"NORIA_HOME": str(tmp_path), "NORIA_ONLINE": online_address, "NORIA_REGISTRY": places[registry]}
+    monkeypatch.setenv("NORIA_HOME", str(tmp_path))
+    made = define(SERVICE, address)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        feast = open_configured(Settings.from_environment(settings), tmp_path)
+        feast.apply(made.objects())
+        if way == "ours":
+            materialise(online, SERVICE, address, AS_OF)
+        else:
+            feast.materialize(BEGIN - timedelta(days=1), AS_OF)
+        expected = join_features(questions(), folder, SERVICE).to_pydict()
+        asked = questions().select(list(KEYS)).to_pylist()
+        told = feast.get_online_features(features=feast.get_feature_service(SERVICE.name), entity_rows=asked).to_dict()
+    for view in SERVICE.views:
+        found = [believed(online, view, each) for each in asked]
+        for place, field in enumerate(view.fields):
+            assert [values[place] for values in found] == expected[field.name], field.name
+            # Feast itself reads the same rows; its ttl is not applied to what is online.
+            fresh = [value for value, own in zip(told[field.name], found, strict=True) if set(own) != {None}]
+            assert fresh == [own[place] for own in found if set(own) != {None}]
+    assert any(value is not None for name in expected if name != "__row" for value in expected[name])
+    assert (tmp_path / ("registry.db" if registry == "file" else "registry.sqlite")).exists()
+    feast._get_provider().online_store._opened.close()

@@ -1,0 +1,106 @@
+"""`noria materialize` on real flights, and the commands that the guide shows, as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from part_of_year import write_part
+
+from noria.stores.online.rows import Packer, row_key
+from noria.stores.online.store import open_online
+from noria.tasks.flights.service import SERVICE
+
+pytest.importorskip("feast", reason="feast is not installed: pip install 'noria[features]'")
+ROOT = Path(__file__).parents[3]
+GUIDE = ROOT / "docs" / "guides" / "features.md"
+DAYS = [(1, day) for day in range(8, 15)]
+pytestmark = pytest.mark.xdist_group("online")
+
+
+@pytest.fixture(scope="module")
+def source(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_part(data, tmp_path_factory.mktemp("part") / "source", DAYS)
+
+
+@pytest.fixture
+def run(source: Path, tmp_path: Path):
+    """Runs a command as a person types it, in an empty home."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NORIA_")}
+    environment = {**kept, "NORIA_HOME": str(tmp_path / "home"), "NORIA_SOURCE_FLIGHTS": str(source)}
+
+    def run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        program = {"noria": [str(Path(sys.executable).with_name("noria"))], "python": [sys.executable]}[words[0]]
+        return subprocess.run(
+            [*program, *words[1:]], cwd=ROOT, env={**environment, **settings}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def guides_commands() -> list[list[str]]:
+    section = re.search(r"^## Online\n(.*?)(?=^## |\Z)", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+    assert section is not None
+    blocks = re.findall(r"```\n(.*?)```", section.group(1), re.DOTALL)
+    return [shlex.split(line) for block in blocks for line in block.splitlines()]
+
+
+def test_the_commands_of_the_guide_run_as_they_stand_there(run, tmp_path: Path) -> None:
+    commands = guides_commands()
+    assert {words[0] for words in commands} == {"noria", "python"}
+    for words in commands:
+        done = run(*words)
+        assert done.returncode == 0, (words, done.stderr)
+        assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in (tmp_path / "home" / "features" / "flights_v1").iterdir()) == sorted(
+        f"{view.name}.parquet" for view in SERVICE.views
+    )
+
+
+def test_what_was_known_at_the_moment_is_online_and_a_second_run_changes_nothing(run, tmp_path: Path) -> None:
+    asked = ("noria", "materialize", "--task", "flights", "--as-of", "2013-01-12", "--json")
+    first, second = (json.loads(run(*asked).stdout)["report"] for _ in range(2))
+    assert first["until"] == "2013-01-12T00:00:00Z"
+    assert set(first["views"]) == {view.name for view in SERVICE.views}
+    for name, view in first["views"].items():
+        assert view["seen"] == view["written"] > 0, name
+    assert all(view["written"] == 0 for view in second["views"].values())
+    store = open_online(str(tmp_path / "home" / "features" / "online.db"))
+    (weather,) = (view for view in SERVICE.views if view.name == "origin_weather")
+    (data,) = store.read([row_key("origin_weather", ("JFK",))])
+    assert Packer(weather).unpack(data).event <= 1_357_948_800_000_000  # 12 January 2013
+    assert set(store.marks().values()) == {1_357_948_800_000_000}
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--task", "fashion"), "takes no features"),
+        (("--task", "flights", "--as-of", "someday"), "--as-of"),
+        (("--task", "flights", "--late-hours", "-1"), "--late-hours is -1: expected 0 or more"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run, words: tuple[str, ...], told: str) -> None:
+    done = run("noria", "materialize", *words)
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
+def test_a_store_that_is_not_there_is_said(run) -> None:
+    done = run("noria", "materialize", "--task", "flights", NORIA_ONLINE="redis://127.0.0.1:1/0")
+    assert done.returncode == 1
+    assert "redis://127.0.0.1:1/0 does not answer" in done.stderr
+
+
+def test_a_source_without_any_value_by_then_is_said(run) -> None:
+    done = run("noria", "materialize", "--task", "flights", "--as-of", "1990-01-01")
+    assert done.returncode == 1
+    assert "hold no row: expected some by then" in done.stderr
