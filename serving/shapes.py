@@ -208,7 +208,8 @@ def _instance(kind: Kind, model: ServedModel) -> Json:
     plan = model.plan
     if plan is not None and plan.moment.name in properties:
         properties[plan.moment.name] = moment_shape()
-    return record(properties, [column.name for column in kind.optional])
+    more: Json = {"description": "all instances have the same columns"} if kind.optional else {}
+    return record(properties, [column.name for column in kind.optional], **more)
 
 
 def _requested(specs: Sequence[OutputSpec]) -> Json:

@@ -153,7 +153,7 @@ def listed(values: NDArray[Any]) -> list[Any]:
     return [None if value is None or value != value else value for value in values.tolist()]
 
 
-def make_airline_model(features: Sequence[Column] = FEATURES) -> bytes:
+def make_airline_model(features: Sequence[Column] = FEATURES, classes: int = len(CLASSES)) -> bytes:
     """A linear layer over all features, what is missing as -1; it fails on a shelf from SHELVES on."""
     random = np.random.default_rng(3)
     nodes, flat = [], []
@@ -183,13 +183,13 @@ def make_airline_model(features: Sequence[Column] = FEATURES) -> bytes:
         "wide": np.array([0, 1], np.int64),
         "minus": np.array(-1, np.float32),
         "scale": np.array([1000 if column.maximum and column.maximum > 999 else 10 for column in features], np.float32),
-        "weights": random.normal(size=(len(features), len(CLASSES))).astype(np.float32),
+        "weights": random.normal(size=(len(features), classes)).astype(np.float32),
     }
     graph = helper.make_graph(
         nodes,
         NAME,
         [helper.make_tensor_value_info(c.name, TYPES[c.type], ["rows"]) for c in features],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", len(CLASSES)])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", classes])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     imports = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, VERSION)]

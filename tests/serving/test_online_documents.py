@@ -12,7 +12,7 @@ from airline import ASKED, FACTS, FOUND, INFER, NAME, NOON, PREDICT, at, full, m
 from jsonschema_rs import is_valid
 from playwright.sync_api import Page, expect
 from predictor import Predictor, predictor
-from schemathesis import GenerationMode
+from schemathesis import Case, GenerationMode
 from tabs import question_after
 from test_openapi import BINARY, EXAMPLES, make_valid, operations_of, send_many
 
@@ -41,6 +41,15 @@ def running(publish: Callable[[bytes, Facts], Path], home: Path, tmp_path_factor
 @pytest.fixture(scope="module")
 def document(running: Predictor) -> dict[str, Any]:
     return running.client.get("/openapi.json").json()
+
+
+def make_alike(case: Case) -> None:
+    """What the document says in words only, of rows as well: they all have the same columns."""
+    make_valid(case)
+    if isinstance(case.body, dict) and "instances" in case.body:
+        rows = case.body["instances"]
+        common = set.intersection(*(set(row) for row in rows))
+        case.body["instances"] = [{name: row[name] for name in common} for row in rows]
 
 
 def schema_of(document: dict[str, Any], part: str) -> dict[str, Any]:
@@ -74,7 +83,7 @@ def test_whatever_fits_the_document_is_answered_as_it_says_and_whatever_does_not
         path.get("post", {"requestBody": {"content": {}}})["requestBody"]["content"].pop(BINARY, None)
     for operation in operations_of(document):
         if operation.body and "version" not in operation.path:
-            statuses = send_many(operation, GenerationMode.POSITIVE, make_valid, url)
+            statuses = send_many(operation, GenerationMode.POSITIVE, make_alike, url)
             assert (set(statuses), statuses[200] >= EXAMPLES) == ({200}, True), operation.label
             refused = send_many(operation, GenerationMode.NEGATIVE, lambda _: None, url)
             assert set(refused) <= {400, 404, 413}, operation.label

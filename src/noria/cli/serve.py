@@ -17,6 +17,7 @@ import msgspec
 from noria.cli.naming import find_task
 from noria.cli.project import enter_project
 from noria.errors import NoriaError, ServingError
+from noria.settings import Settings
 from noria.steps.workspace import Workspace
 
 
@@ -27,10 +28,7 @@ def serve_champion(task: str, *, host: str, http_port: int, as_json: bool) -> in
     workspace = Workspace.from_environment()
     if workspace.ledger(task).champion() is None:
         raise NoriaError(f"task {task} has no champion yet: `noria run --task {task}` makes one")
-    arguments = ["--follow", task, "--name", task, "--host", host, "--http-port", str(http_port)]
-    arguments += ["--online", workspace.settings.online]
-    if workspace.settings.online_password_file is not None:
-        arguments += ["--online-password-file", str(workspace.settings.online_password_file)]
+    arguments = arguments_for(task, workspace.settings, host=host, http_port=http_port)
     with _start(arguments, project) as predictor, _Echo(predictor) as echo:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: predictor.terminate())
@@ -42,6 +40,15 @@ def serve_champion(task: str, *, host: str, http_port: int, as_json: bool) -> in
         sys.stdout.write(line.decode() if as_json else _words(line, task, host))
         sys.stdout.flush()
         return predictor.wait()
+
+
+def arguments_for(task: str, settings: Settings, *, host: str, http_port: int) -> list[str]:
+    """The predictor's command line: which ledger it follows, where it listens, and what it completes requests from."""
+    arguments = ["--follow", task, "--name", task, "--host", host, "--http-port", str(http_port)]
+    arguments += ["--online", settings.online]
+    if settings.online_password_file is not None:
+        arguments += ["--online-password-file", str(settings.online_password_file)]
+    return arguments
 
 
 def _start(arguments: Sequence[str], project: Path) -> subprocess.Popen[bytes]:
