@@ -14,6 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from noria.errors import DatasetError, SourceError
+from noria.features import FeatureService, FeatureView, Field
 from noria.ml.dataset import table_of
 from noria.schema import Column, Schema
 from noria.settings import Settings
@@ -24,6 +25,10 @@ from noria.task import Task, Window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = Window(start=START, end=START + timedelta(days=1))
+SERVICE = FeatureService(
+    name="sales_v1",
+    views=(FeatureView(name="stock", keys=("shop",), fields=(Field(name="stock", type="int64"),), ttl_seconds=1e9),),
+)
 ASKED = (
     Column(name="id", type="string", role="id"),
     Column(name="at", type="timestamp", role="time"),
@@ -43,7 +48,7 @@ class Sales(Task):
 
     name = "sales"
     classes = ("no", "yes")
-    service = "sales_v1"
+    service = SERVICE
     events = Schema(columns=(*ASKED, *ANSWERED))
     schema = Schema(columns=(*ASKED, Column(name="stock", type="int64", role="feature"), *ANSWERED))
     rows = 100
@@ -147,7 +152,7 @@ def test_the_store_is_asked_with_what_is_known_when_the_question_is_asked(sales,
 
     made = read(workspace)
     dataset = workspace.fetch_dataset(add(workspace, made, join))
-    assert seen == [(["id", "at", "shop", "price", "__row", STAMP], "sales_v1", ["stock.parquet", "tables.json"])]
+    assert seen == [(["id", "at", "shop", "price", "__row", STAMP], SERVICE, ["stock.parquet", "tables.json"])]
     rows = dataset.load()
     assert dataset.schema == sales.schema
     assert rows["stock"].tolist() == list(range(100))
