@@ -23,6 +23,7 @@ PROGRAMS = {
     "online": "bench.online",
     "main-job": "bench.main_job",
     "training": "bench.learning",
+    "flights": "bench.flights",
     "serving": "bench.serving",
     "serving-peers": "bench.serving.others",
     "rolling": "bench.rolling.figure",

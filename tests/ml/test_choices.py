@@ -116,6 +116,17 @@ def test_the_graph_takes_raw_texts_and_answers_as_the_network_does(network):
     assert model == export_onnx(network, SCHEMA, 1.5)
 
 
+@pytest.mark.parametrize("name", ["place of carrier", "place of text 0", "place of text", "place of text/ 0"])
+def test_a_feature_may_have_any_name_beside_a_text(name):
+    schema = schema_of(SCHEMA.features[0], Column(name=name, type="float32", role="feature"), SCHEMA.features[2])
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = Embedding().eval()
+    rows = rows_of(200)
+    rows[name] = rows.pop("place of carrier's")
+    assert check_parity(network, 1.0, schema, export_onnx(network, schema, 1.0), rows) < 1e-5
+
+
 def test_parity_sees_a_choice_at_another_place(network):
     moved = schema_of(column(choices=CARRIERS[::-1], maximum_null_share=0.5), *SCHEMA.features[1:])
     assert check_parity(network, 1.0, SCHEMA, export_onnx(network, moved, 1.0), rows_of(50)) > 1e-3

@@ -7,7 +7,16 @@ from typing import Annotated, Optional
 
 import typer
 
-from noria.cli.options import EXIT_CODES, FASHION, FOUND_CODES, JsonOption, TaskOption
+from noria.cli.options import (
+    EXIT_CODES,
+    FASHION,
+    FOUND_CODES,
+    AsOfOption,
+    EnvOption,
+    JsonOption,
+    ParamOption,
+    TaskOption,
+)
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -21,7 +30,7 @@ def dataset(
     as_of: Annotated[str, typer.Option(metavar="INSTANT", help="What was known then; --to, unless given.")] = "",
     json: JsonOption = False,
 ) -> None:
-    """Write the rows that a run would train on, features and all, for anyone to check.
+    """Write the rows that a run would train on, with their features, to be checked.
 
     They are Parquet with a dataset.json, and stand there whole or not at all.
 
@@ -85,7 +94,7 @@ def skew(
     at_least: Annotated[float, typer.Option(metavar="SHARE", help="Equal values; fewer are a fault.")] = 0.999,
     json: JsonOption = False,
 ) -> None:
-    """Compare the features that are served with those that training would have seen.
+    """Compare served features with those that training would have seen.
 
     Rows of the last week of the task's window are put to the champion, each with the store as it was at its moment; or
     the rows of a log are taken. Every value is compared with the point-in-time join.
@@ -95,3 +104,27 @@ def skew(
     from noria.cli.skew import compare_served
 
     raise typer.Exit(compare_served(task, log=log, rows=rows, at_least=at_least, as_json=json))
+
+
+@app.command(name="cross-validate", epilog=EXIT_CODES)
+def cross_validate(
+    task: TaskOption = FASHION,
+    folds: Annotated[int, typer.Option(metavar="N", help="Spans of holdout_days that are held out in turn.")] = 4,
+    env: EnvOption = "dev",
+    as_of: AsOfOption = "",
+    param: ParamOption = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="A page about all folds; a file that is not there yet."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Train and measure on several spans of time, each after what it trains on.
+
+    Each fold is what a run would have trained and been measured on then. Nothing is published.
+
+    Example: noria cross-validate --task flights --folds 4
+    """
+    from noria.cli.cross_validate import cross_validate_task
+
+    cross_validate_task(task, env, param or [], folds=folds, as_of=as_of, out=out, as_json=json)

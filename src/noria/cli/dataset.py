@@ -15,9 +15,11 @@ from noria.cli.project import open_workspace, started_in
 from noria.errors import UsageError
 from noria.ml.dataset import Dataset
 from noria.ml.durable import publish_folder, staged
+from noria.ml.progress import Progress
 from noria.steps.features import add_features
-from noria.steps.ingest import ingest, parse_moment, parse_window
-from noria.task import Task
+from noria.steps.ingest import Ingested, ingest, parse_moment, parse_window
+from noria.steps.workspace import Workspace
+from noria.task import Tally, Task, Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What was written; `not_known_yet` rows were left out, and `missing` is the share of null of each column."""
+    """What was written; `not_known_yet` rows were left out, and `missing` is the share of null of each column.
+
+    `counted` is what the task counted in its source over the window.
+    """
 
     task: str
     folder: str
@@ -39,6 +44,7 @@ class Written:
     as_of: datetime
     classes: dict[str, int]
     missing: dict[str, float]
+    counted: tuple[Tally, ...]
 
 
 def write_training_dataset(task: str, *, start: str, end: str, as_of: str, out: Path, as_json: bool) -> None:
@@ -56,17 +62,26 @@ def write_training_dataset(task: str, *, start: str, end: str, as_of: str, out: 
         def tell(text: str, _: float | None) -> None:
             status.update(text)
 
-        read = ingest(workspace, task=task, source="", window=window, as_of=moment, progress=tell)
-        where = {"events": read.uri, "tables": read.tables}
-        dataset = workspace.fetch_dataset(add_features(workspace, task=task, **where, join=_join, progress=tell))
+        dataset, read = read_training_dataset(workspace, found, window, moment, tell)
         with staged(folder.parent) as staging:
             shutil.copytree(dataset.folder, staging)
             publish_folder(staging, folder)
-    written = _describe(found, dataset, folder, moment, read.unknown)
+    written = _describe(found, dataset, folder, moment, read)
     if as_json:
         print_json(written)
     else:
         _show(written)
+
+
+def read_training_dataset(
+    workspace: Workspace, task: Task, window: Window, as_of: datetime, progress: Progress
+) -> tuple[Dataset, Ingested]:
+    """Do what a run's steps `ingest` and `features` do: the rows with their features, and what was read for them."""
+    read = ingest(workspace, task=task.name, source="", window=window, as_of=as_of, progress=progress)
+    where = {"events": read.uri, "tables": read.tables}
+    return workspace.fetch_dataset(
+        add_features(workspace, task=task.name, **where, join=_join, progress=progress)
+    ), read
 
 
 def _given(option: str, text: str, task: Task, name: str) -> str:
@@ -85,7 +100,7 @@ def _join(rows: pa.Table, tables: Path, service: FeatureService) -> pa.Table:
     return join_features(rows, tables, service)
 
 
-def _describe(task: Task, dataset: Dataset, folder: Path, as_of: datetime, unknown: int) -> Written:
+def _describe(task: Task, dataset: Dataset, folder: Path, as_of: datetime, read: Ingested) -> Written:
     import numpy as np
 
     labels = np.bincount(dataset.load([dataset.schema.label.name])[dataset.schema.label.name])
@@ -95,12 +110,13 @@ def _describe(task: Task, dataset: Dataset, folder: Path, as_of: datetime, unkno
         folder=str(folder),
         digest=dataset.digest,
         rows=dataset.rows,
-        not_known_yet=unknown,
+        not_known_yet=read.unknown,
         first=dataset.facts.start,
         last=dataset.facts.end,
         as_of=as_of,
         classes=dict(zip(task.classes, labels.tolist(), strict=False)),
         missing={name: round(float(mask.mean()), 6) for name, mask in nulls.items()},
+        counted=read.tallies,
     )
 
 
@@ -113,6 +129,8 @@ def _show(written: Written) -> None:
         soft_wrap=True,
     )
     screen.print(shares, soft_wrap=True)
+    if left := [f"{tally.rows:,} {tally.what}" for tally in written.counted if tally.left_out and tally.rows]:
+        screen.print(f"Counted, not guessed: {'; '.join(left)}", soft_wrap=True)
     if written.missing:
         table = make_table("\nMissing values", ["column", "share"])
         for name, share in sorted(written.missing.items(), key=lambda item: -item[1]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -36,10 +36,15 @@ class Shards:
 
     @contextmanager
     def open(self) -> Iterator[Executor | None]:
-        """Start the threads, for the time of an epoch; None where the caller's thread is the only one."""
+        """Start the threads, for the time of an epoch; None where the caller's thread is the only one.
+
+        A network without convolutions is computed in it alone: its products are small, and torch's threads would wait
+        for each other in each of them. With another program on one of two cores, flights took twenty times as long.
+        """
         count = len(self.replicas)
         if count == 1:
-            yield None
+            with nullcontext() if has_convolutions(self.network) else _single():
+                yield None
             return
         with _single(), ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield pool
@@ -96,10 +101,14 @@ def _add_gradient(source: torch.nn.Module, target: torch.nn.Module) -> None:
 def count_shards(network: torch.nn.Module, sample: Features, threads: int) -> int:
     """One shard a thread for a network of convolutions; one in all for a small one, or one that draws at random.
 
-    Threads would draw from torch's one generator in no certain order, so such a network is left to torch's own threads.
+    Threads would draw from torch's one generator in no certain order, so one that draws is left to torch's own threads.
     """
-    convolutions = any(weight.ndim > 2 for weight in network.parameters())
-    return threads if convolutions and not _draws(copy.deepcopy(network), sample) else 1
+    return threads if has_convolutions(network) and not _draws(copy.deepcopy(network), sample) else 1
+
+
+def has_convolutions(network: torch.nn.Module) -> bool:
+    """Whether any of the weights is a kernel."""
+    return any(weight.ndim > 2 for weight in network.parameters())
 
 
 def _draws(network: torch.nn.Module, sample: Features) -> bool:

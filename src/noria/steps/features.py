@@ -42,7 +42,8 @@ def add_features(workspace: Workspace, *, task: str, events: str, tables: str, j
     _check_rows(joined, dataset.rows)
     with workspace.scratch() as scratch:
         completed = complete(joined, found.service, rows[found.schema.time.name])
-        made = write_dataset(scratch / "dataset", task, found.schema, _follow(rows, completed, found.schema))
+        followed, tallies = _follow(rows, completed, found.schema), dataset.facts.tallies
+        made = write_dataset(scratch / "dataset", task, found.schema, followed, tallies)
         key = f"datasets/{made.digest}"
         progress(f"{made.rows:,} rows, publishing", None)
         workspace.store.put_folder(key, made.folder)

@@ -20,8 +20,8 @@ class FlightsOptions:
     depth: int = 2
     embedding: int = 8
     members: int = 3
-    dropout: float = 0.3
-    input_dropout: float = 0.1
+    dropout: float = 0.5
+    input_dropout: float = 0.2
 
     def __post_init__(self) -> None:
         for name in ("width", "depth", "embedding", "members"):
