@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import shutil
 import socket
 import subprocess
@@ -12,28 +11,37 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bench.figure import Figure, Quantity, divide, quantity, tell
 from bench.online_tables import AS_OF, BEGIN, make_questions, write_tables
+from bench.serving.models import facts_of
+
+if TYPE_CHECKING:
+    from serving.features.completer import Completed
+    from serving.features.plan import Plan
 
 GOAL = 5.0
 ENTITIES = (1, 100)
 STORES = ("SQLite", "Redis")
 PEERS = ("Feast", "Feast with our plug-in")
 Times = dict[tuple[str, str, int], list[float]]  # (program, store, entities) -> µs a call, by round
+DEADLINE, MEMORY = 5.0, 10_000  # seconds to wait for a read; rows that the predictor remembers
 BLOCKS = (5_000, 100_000)  # rows of one write
 HOW = (
     "All {views} views of flights_v1, {fields} values an entity, over tables of random rows as many as a year of "
     "flights has ({rows:,} keys). The same tables are materialised into each store. Feast: "
     "`get_online_features(service, rows).to_dict()` of its SDK in this process, on the store that it brings and on our "
-    "plug-in. Noria: the predictor's own reader of the store, from the keys to the values, in this process; for Redis "
-    "on a loop, one MGET. The programs take turns, {calls} calls a turn for one entity and a tenth of that for a "
-    "hundred; the question changes with every call. Every program's values are compared with those of the others "
+    "plug-in. Noria: what the predictor does with a request's keys, in this process: one read of the store (for Redis "
+    "one MGET, on its loop), each row checked against the schema and its view's ttl, ages worked out, and all of it as "
+    "the arrays that the model takes. The programs take turns, {calls} calls a turn for one entity and a tenth of that "
+    "for a hundred; the question changes with every call. Every program's values are compared with those of the others "
     "first: a difference voids the run. Redis is Debian's, on loopback. Below, how long EXEC keeps Redis from all "
     "others when that many packed rows are written in one transaction."
 )
@@ -41,7 +49,7 @@ HOW = (
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Something that reads: question rows in, the values of each feature by name out."""
+    """Something that reads: question rows in, the values of each feature by name out, keys and others beside them."""
 
     name: str
     store: str
@@ -100,48 +108,59 @@ def feast_program(name: str, store: str, online: dict[str, Any], folder: Path) -
 
     opened = open_feast(f"{name}-{store}", online, folder)
     service = opened.get_feature_service(SERVICE.name)
-    names = [field.name for field in SERVICE.fields()]
 
     def ask(rows: Sequence[Mapping[str, str]]) -> Mapping[str, list[Any]]:
-        found = opened.get_online_features(features=service, entity_rows=list(rows)).to_dict()
-        return {each: found[each] for each in names}
+        return opened.get_online_features(features=service, entity_rows=list(rows)).to_dict()
 
     return Program(name=name, store=store, ask=ask)
 
 
-def own_program(store: str, read: Callable[[Sequence[bytes]], Sequence[bytes | None]]) -> Program:
-    """The predictor's way: all keys of all rows in one read, each row unpacked once."""
-    from noria.stores.online.rows import Packer, row_key
-    from noria.tasks.flights.service import SERVICE
+def own_program(store: str, address: str, loop: asyncio.AbstractEventLoop) -> Program:
+    """The predictor's own completer on its reader of that store; turning the loop for a read is part of the time."""
+    from serving.features.completer import Completer
+    from serving.features.figures import StoreFigures
+    from serving.features.online import Online, open_reader
 
-    packers = {view.name: Packer(view) for view in SERVICE.views}
+    plan = flights_plan()
+    fields = {field.name for field in plan.service.fields()}
+    names = [column.name for column in plan.supplied if column.name in fields]
+
+    async def make() -> Completer:
+        return Completer(plan, Online(open_reader(address, None, DEADLINE)(), MEMORY, StoreFigures()))
+
+    completer, moment = loop.run_until_complete(make()), int(AS_OF.timestamp() * 1e6)
 
     def ask(rows: Sequence[Mapping[str, str]]) -> Mapping[str, list[Any]]:
-        keys = {
-            view.name: [row_key(view.name, [row[key] for key in view.keys]) for row in rows] for view in SERVICE.views
-        }
-        wanted = list(dict.fromkeys(key for each in keys.values() for key in each))
-        found = dict(zip(wanted, read(wanted), strict=True))
-        values: dict[str, list[Any]] = {}
-        for view in SERVICE.views:
-            packer, nothing = packers[view.name], (None,) * len(view.fields)
-            known = {key: packer.unpack(found[key]).values for key in set(keys[view.name]) if found[key] is not None}
-            columns = zip(*(known.get(key, nothing) for key in keys[view.name]), strict=True)
-            values.update(zip((field.name for field in view.fields), map(list, columns), strict=True))
-        return values
+        answer: asyncio.Future[Completed] = loop.create_future()
+        entities = {key: [row[key] for row in rows] for key in plan.service.keys}
+        completer.find(entities, np.full(len(rows), moment), len(rows), answer.set_result)
+        found = answer.result() if answer.done() else loop.run_until_complete(answer)
+        if found.note is not None:
+            raise SystemExit(f"the predictor did not find all rows on {store}: {found.note}; the run is void")
+        return {name: found.features[name] for name in names}
 
     return Program(name="Noria", store=store, ask=ask)
 
 
-def open_programs(folder: Path, port: int | None, loop: asyncio.AbstractEventLoop) -> list[Program]:
-    from serving.features.sqlite import SqliteReader
+def flights_plan() -> Plan:
+    """What the predictor plans to read for a model of flights."""
+    from noria.tasks.flights.schema import ROWS
+    from noria.tasks.flights.service import SERVICE
+    from serving.features.plan import make_plan
 
+    plan = make_plan(replace(facts_of("nothing"), schema=ROWS, service=SERVICE))
+    if plan is None:
+        raise SystemExit("flights has no features to be read: the run is void")
+    return plan
+
+
+def open_programs(folder: Path, port: int | None, loop: asyncio.AbstractEventLoop) -> list[Program]:
     plug_in = "feature_repo.online_store.NoriaOnlineStore"
     path = folder / "noria.db"
     made = [
         feast_program("Feast", "SQLite", {"type": "sqlite", "path": str(folder / "feast.db")}, folder),
         feast_program("Feast with our plug-in", "SQLite", {"type": plug_in, "address": str(path)}, folder),
-        own_program("SQLite", SqliteReader(path).ask),
+        own_program("SQLite", str(path), loop),
     ]
     if port is not None:
         theirs = {"type": "redis", "connection_string": f"127.0.0.1:{port},db=1"}
@@ -149,30 +168,9 @@ def open_programs(folder: Path, port: int | None, loop: asyncio.AbstractEventLoo
         made += [
             feast_program("Feast", "Redis", theirs, folder),
             feast_program("Feast with our plug-in", "Redis", ours, folder),
-            own_program("Redis", redis_reader(port, loop)),
+            own_program("Redis", ours["address"], loop),
         ]
     return made
-
-
-def redis_reader(port: int, loop: asyncio.AbstractEventLoop) -> Callable[[Sequence[bytes]], Sequence[bytes | None]]:
-    """The predictor's reader on a loop of its own; turning the loop for each read is part of the time."""
-    from noria.stores.online.address import RedisAddress
-    from serving.features.redis import RedisReader
-
-    async def make() -> RedisReader:
-        return RedisReader(RedisAddress(host="127.0.0.1", port=port), "", 5.0)
-
-    reader = loop.run_until_complete(make())
-
-    def read(keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        answer: asyncio.Future[Any] = loop.create_future()
-        reader.read(keys, answer.set_result)
-        found = loop.run_until_complete(answer)
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    return read
 
 
 def check_equal(programs: Sequence[Program], rows: Sequence[Mapping[str, str]]) -> int:
@@ -182,12 +180,16 @@ def check_equal(programs: Sequence[Program], rows: Sequence[Mapping[str, str]]) 
         found = program.ask(rows)
         for name, values in expected.items():
             for one, other in zip(found[name], values, strict=True):
-                missing = one is None or (isinstance(one, float) and math.isnan(one))
-                if (None if missing else one) != other:
+                if _known(one) != _known(other):
                     raise SystemExit(
                         f"{program.name} on {program.store}: {name} is {one}, not {other}; the run is void"
                     )
     return sum(map(len, expected.values()))
+
+
+def _known(value: Any) -> Any:
+    """The value; None for one that is missing, which a model is told as NaN or an empty text."""
+    return None if value is None or value == "" or value != value else value
 
 
 def take_turn(program: Program, questions: Sequence[Mapping[str, str]], entities: int, calls: int) -> float:
@@ -276,4 +278,6 @@ def _ratios(times: Times, peer: str, store: str, number: int) -> list[Quantity]:
 
 if __name__ == "__main__":
     warnings.showwarning = lambda *_, **__: None  # Feast warns of what it deprecates, over any filter
-    tell([measure(quick="--quick" in sys.argv)])
+    with redirect_stdout(sys.stderr):  # it also tells of what it materialises, on the output that is ours
+        figure = measure(quick="--quick" in sys.argv)
+    tell([figure])
