@@ -53,7 +53,7 @@ class Program:
 
     name: str
     store: str
-    ask: Callable[[Sequence[Mapping[str, str]]], Mapping[str, list[Any]]]
+    ask: Callable[[Sequence[Mapping[str, str]]], Mapping[str, Any]]
 
 
 @contextmanager
@@ -109,8 +109,9 @@ def feast_program(name: str, store: str, online: dict[str, Any], folder: Path) -
     opened = open_feast(f"{name}-{store}", online, folder)
     service = opened.get_feature_service(SERVICE.name)
 
-    def ask(rows: Sequence[Mapping[str, str]]) -> Mapping[str, list[Any]]:
-        return opened.get_online_features(features=service, entity_rows=list(rows)).to_dict()
+    def ask(rows: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:
+        found: dict[str, Any] = opened.get_online_features(features=service, entity_rows=list(rows)).to_dict()
+        return found
 
     return Program(name=name, store=store, ask=ask)
 
@@ -130,7 +131,7 @@ def own_program(store: str, address: str, loop: asyncio.AbstractEventLoop) -> Pr
 
     completer, moment = loop.run_until_complete(make()), int(AS_OF.timestamp() * 1e6)
 
-    def ask(rows: Sequence[Mapping[str, str]]) -> Mapping[str, list[Any]]:
+    def ask(rows: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:
         answer: asyncio.Future[Completed] = loop.create_future()
         entities = {key: [row[key] for row in rows] for key in plan.service.keys}
         completer.find(entities, np.full(len(rows), moment), len(rows), answer.set_result)
