@@ -172,3 +172,13 @@ def test_addresses_are_read() -> None:
     assert parse_address("rediss://me@[::1]:7/3") == RedisAddress(host="::1", port=7, database=3, user="me", tls=True)
     assert parse_address("sqlite:a/b.db") == parse_address("a/b.db") == SqliteAddress(path=Path("a/b.db"))
     assert str(parse_address("redis://me@host/2")) == "redis://host:6379/2"
+
+
+def test_a_node_of_a_cluster_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    with running_redis(tmp_path, "--cluster-enabled", "yes") as server:
+        store = open_online(server.address())
+        with pytest.raises(StoreError, match=r"is a node of a Redis Cluster .*expected one Redis"):
+            store.write([(key(1), packed(1)), (key(2), packed(1))])
+        store.close()
+        with pytest.raises(StoreError, match=r"is a node of a Redis Cluster"):
+            open_online(server.address(1))

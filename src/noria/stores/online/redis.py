@@ -53,6 +53,7 @@ for place = 1, #ARGV, 2 do
 end
 return 0
 """
+_OF_CLUSTERS = ("CROSSSLOT", "CLUSTERDOWN", "MOVED", "slot", "cluster mode")  # what only a cluster's node answers
 
 
 class _Connection(Protocol):
@@ -191,6 +192,11 @@ def _explain(error: redis.RedisError) -> str:
         return "is still loading its data: expected it to be up; run again in a moment"
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return f"does not answer ({text}): expected a Redis there; check that it runs and NORIA_ONLINE, then run again"
+    if any(mark in text for mark in _OF_CLUSTERS):
+        return (
+            f"is a node of a Redis Cluster ({text}): expected one Redis, with or without replicas, because a transaction "
+            "does not span nodes; name such a one with NORIA_ONLINE"
+        )
     if isinstance(error, redis.exceptions.OutOfMemoryError) or "maxmemory" in text:
         return (
             f"has no memory left ({text}): expected room under maxmemory; raise it and run again: nothing was written"
