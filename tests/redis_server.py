@@ -38,7 +38,7 @@ class RedisServer:
         """Start it and wait until it listens; False if it ended, such as for a port that is taken."""
         command = [
             str(BINARY), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder), "--save", "",
-            "--daemonize", "no", *self.options,
+            "--daemonize", "no", *(option.format(port=self.port) for option in self.options),
         ]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -59,7 +59,10 @@ class RedisServer:
 
 @contextmanager
 def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
-    """A server that ends with the block; the test is skipped where Redis is not installed."""
+    """A server that ends with the block; the test is skipped where Redis is not installed.
+
+    In an option `{port}` stands for its port.
+    """
     if BINARY is None:
         pytest.skip("redis-server is not installed: apt-get install redis-server")
     folder.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,11 @@ WRONG_WORDS = [
     (("datasets", "--fetch", "nothing"), "no task 'nothing': found"),
     (("rollback",), "Missing option '--reason'"),
     (("status", "--colour"), "No such option: --colour"),
+    (("serve", "--http-port", "99999"), "Invalid value for '--http-port': Input should be less than or equal to 65535"),
+    (("serve", "--http-port", "-1"), "Invalid value for '--http-port'"),
+    (("serve", "--", "--http-port", "1"), "found --http-port after --: expected --http-port before it"),
+    (("serve", "--", "--follow=flights"), "found --follow after --: expected --task before it"),
+    (("serve", "--", "--hos", "::1"), "found --hos after --: expected --host before it"),
 ]
 
 

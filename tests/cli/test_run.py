@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +112,44 @@ def test_serve_tells_people_in_words(story: Story) -> None:
     assert re.match(words, line), errors
     assert hint == "Ctrl-C ends it; the log follows\n"
     assert (server.returncode, rest) == (0, "")
+
+
+def test_serve_hands_on_what_follows_two_dashes_and_of_an_option_given_twice_the_last_one_stands(story: Story) -> None:
+    words = ("--", "--grpc-port", "0", "--threads", "2", "--name", "bottles", "--online", "other.db")
+    server = story.noria.start("serve", *TASK, "--http-port", "0", "--json", *words)
+    try:
+        told = json.loads(server.stdout.readline())
+    finally:
+        server.terminate()
+        _, errors = server.communicate(timeout=30)
+    assert (told["model"], told["grpc_port"] > 0, server.returncode) == ("bottles", True, 0), errors
+
+
+def test_a_wrong_option_for_the_predictor_is_a_usage_error_in_its_words(story: Story) -> None:
+    for words, said in (
+        (("--grpcport", "1"), "unrecognized arguments: --grpcport 1"),
+        (("--grpc-port", "99999"), "argument --grpc-port: found '99999': expected a port, 0 to 65535"),
+        (("--bundle", "DIR"), "argument --bundle: not allowed with argument --follow"),
+    ):
+        done = story.noria("serve", *TASK, "--json", "--", *words)
+        assert (done.code, done.told["kind"]) == (2, "UsageError"), done.err
+        assert done.told["error"].startswith(f"the predictor refuses its options: {said}")
+        assert "Traceback" not in done.err
+    shown = story.noria("serve", *TASK, "--", "--help")
+    assert (shown.code, "--grpc-port N" in shown.out, shown.out.rstrip().endswith("--http-port 8080")) == (
+        0,
+        True,
+        True,
+    )
+
+
+def test_what_comes_next_is_typed_as_it_stands(story: Story) -> None:
+    done = story.mute("run", *TASK, "--param", "threads=1", "--param", "seed=1")
+    typed = re.findall(r"^  (\S*noria .*?)  ", done.out.partition("\nNext\n")[2], re.MULTILINE)
+    assert typed[-1].endswith("run --task wine --param threads=1 --param seed=2"), done.out
+    shell, place = ["bash", "-c", f"{typed[1]} --json"], {"cwd": story.noria.folder, "env": story.noria.environment}
+    found = subprocess.run(shell, capture_output=True, check=True, **place)
+    assert json.loads(found.stdout)["champion"]["digest"] == story.promoted.told["bundle"], found.stderr
 
 
 def test_serve_that_cannot_start_says_so_as_one_object(story: Story) -> None:

@@ -1,10 +1,11 @@
-"""Which online store the predictor of `noria serve` reads: the one that the settings name."""
+"""What the predictor of `noria serve` is given: the settings' online store, and words that the command hands on."""
 
 from pathlib import Path
 
 import pytest
 
-from noria.cli.serve import arguments_for
+from noria.cli.serve import arguments_for, check_words
+from noria.errors import UsageError
 from noria.settings import Settings
 
 
@@ -32,3 +33,13 @@ def test_the_predictor_reads_the_store_that_the_settings_name(environment, expec
         "80",
     ]
     assert arguments[-len(expected) :] == expected
+
+
+@pytest.mark.parametrize("word", ["--follow", "--host=::1", "--http-port", "--http", "--fol"])
+def test_what_has_an_option_of_the_commands_own_is_not_handed_on(word):
+    with pytest.raises(UsageError, match=r"^found --\w[\w-]* after --: expected --(task|host|http-port) before it"):
+        check_words(["--threads", "2", word, "1"])
+
+
+def test_all_other_words_are_handed_on():
+    check_words(["--grpc-port", "9000", "--online", "other.db", "--name=shoes", "--model", "a=--host", "-h", "--", "x"])

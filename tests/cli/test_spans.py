@@ -16,7 +16,7 @@ def test_once_the_data_are_known_a_plan_for_more_days_than_they_have_is_refused(
     refused = wine(*PLAN, "--param", "holdout_days=50")
     assert (refused.code, refused.told["kind"]) == (2, "UsageError"), refused.err
     assert (
-        "validation takes 10 days and the holdout 50: expected fewer than the 60 days of the data, "
+        "validation_days is 10 and holdout_days 50: expected fewer together than the 60 days of the data, "
         "2026-01-01 to 2026-03-01"
     ) in refused.told["error"]
     assert wine(*PLAN, "--param", "holdout_days=49").code == 0

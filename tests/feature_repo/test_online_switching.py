@@ -17,29 +17,36 @@ from feature_repo.definitions import define
 from feature_repo.materialising import materialise
 from feature_repo.opening import open_configured
 from feature_repo.training import join_features
-from noria.features import FeatureView, Stored
+from noria.features import FeatureService, FeatureView, Stored
 from noria.settings import Settings
 from noria.stores.online.rows import Packer, row_key
 from noria.stores.online.store import OnlineStore
 from noria.stores.opening import open_store
-from noria.tasks.flights.service import SERVICE
+from noria.tasks.fashion_statistics import SERVICE as FASHION
+from noria.tasks.flights.service import SERVICE as FLIGHTS
 
 pytestmark = pytest.mark.xdist_group("online")
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 AS_OF = BEGIN + timedelta(days=30, microseconds=5)
 INSTANT = pa.timestamp("us", tz="UTC")
 TYPES = {"int64": pa.int64(), "float64": pa.float64(), "string": pa.string()}
-KEYS = {"carrier": ["UA", "B6"], "origin": ["JFK", "EWR"], "dest": ["LAX", "MIA"], "tailnum": ["N1", "N:2", "Ü"]}
+ENTITIES = {
+    "carrier": ["UA", "B6"],
+    "origin": ["JFK", "EWR"],
+    "dest": ["LAX", "MIA"],
+    "tailnum": ["N1", "N:2", "Ü"],
+    "item": ["train-00000", "train-00001", "t10k:0"],
+}
 
 
-def write_tables(folder: Path, *, rows: int = 60) -> Path:
+def write_tables(folder: Path, service: FeatureService, *, rows: int = 60) -> Path:
     """Rows at random, from a month before the moment to a day after it, some of them just at the edges."""
     folder.mkdir(parents=True)
     chance = random.Random(7)
-    for view in SERVICE.views:
+    for view in service.views:
         edges = [AS_OF, AS_OF + timedelta(microseconds=1), AS_OF - timedelta(seconds=view.ttl_seconds)]
         moments = [BEGIN + chance.random() * timedelta(days=31) for _ in range(rows)] + edges
-        columns = {key: [chance.choice(KEYS[key]) for _ in moments] for key in view.keys}
+        columns = {key: [chance.choice(ENTITIES[key]) for _ in moments] for key in view.keys}
         table = {**columns, "event_timestamp": pa.array(moments, INSTANT)}
         for field in view.fields:
             values = [None if chance.random() < 0.2 else chance.randrange(99) for _ in moments]
@@ -49,10 +56,10 @@ def write_tables(folder: Path, *, rows: int = 60) -> Path:
     return folder
 
 
-def questions() -> pa.Table:
+def questions(service: FeatureService) -> pa.Table:
     """All entities there could be, asked about at the moment."""
-    combined = list(product(*KEYS.values()))
-    table = {key: [each[place] for each in combined] for place, key in enumerate(KEYS)}
+    combined = list(product(*(ENTITIES[key] for key in service.keys)))
+    table = {key: [each[place] for each in combined] for place, key in enumerate(service.keys)}
     moments = pa.array([AS_OF] * len(combined), INSTANT)
     return pa.table({**table, "event_timestamp": moments, "__row": np.arange(len(combined))})
 
@@ -67,10 +74,16 @@ def believed(store: OnlineStore, view: FeatureView, asked: dict[str, str]) -> tu
     return row.values
 
 
+@pytest.fixture(params=[FLIGHTS, FASHION], ids=lambda service: service.name)
+def service(request: pytest.FixtureRequest) -> FeatureService:
+    found: FeatureService = request.param
+    return found
+
+
 @pytest.fixture(params=["folder", "s3"])
-def tables(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+def tables(request: pytest.FixtureRequest, service: FeatureService, tmp_path: Path) -> tuple[Path, str]:
     """The tables in a folder, and where Feast is to find them."""
-    folder = write_tables(tmp_path / "tables")
+    folder = write_tables(tmp_path / "tables", service)
     if request.param == "folder":
         return folder, str(folder)
     address: str = request.getfixturevalue("s3_address")
@@ -82,26 +95,26 @@ def tables(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
 @pytest.mark.parametrize("registry", ["file", "sql"])
 @pytest.mark.parametrize("way", ["ours", "feast"])
 def test_what_is_served_is_what_training_would_have_seen(
-    tables: tuple[Path, str], online: OnlineStore, online_address: str, tmp_path: Path, registry: str, way: str,
-    monkeypatch: pytest.MonkeyPatch,
+    service: FeatureService, tables: tuple[Path, str], online: OnlineStore, online_address: str, tmp_path: Path,
+    registry: str, way: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     folder, address = tables
     places = {"file": str(tmp_path / "registry.db"), "sql": f"sqlite:///{tmp_path}/registry.sqlite"}
     settings = {"NORIA_HOME": str(tmp_path), "NORIA_ONLINE": online_address, "NORIA_REGISTRY": places[registry]}
     monkeypatch.setenv("NORIA_HOME", str(tmp_path))
-    made = define(SERVICE, address)
+    made = define(service, address)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         feast = open_configured(Settings.from_environment(settings), tmp_path)
         feast.apply(made.objects())
         if way == "ours":
-            materialise(online, SERVICE, address, AS_OF)
+            materialise(online, service, address, AS_OF)
         else:
             feast.materialize(BEGIN - timedelta(days=1), AS_OF)
-        expected = join_features(questions(), folder, SERVICE).to_pydict()
-        asked = questions().select(list(KEYS)).to_pylist()
-        told = feast.get_online_features(features=feast.get_feature_service(SERVICE.name), entity_rows=asked).to_dict()
-    for view in SERVICE.views:
+        expected = join_features(questions(service), folder, service).to_pydict()
+        asked = questions(service).select(list(service.keys)).to_pylist()
+        told = feast.get_online_features(features=feast.get_feature_service(service.name), entity_rows=asked).to_dict()
+    for view in service.views:
         found = [believed(online, view, each) for each in asked]
         for place, field in enumerate(view.fields):
             assert [values[place] for values in found] == expected[field.name], field.name

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
+KSERVE = ROOT / ".bench" / "kserve" / "bin" / "python"  # a Python of its own: kserve brings eighty packages along
 
 
 @dataclass(frozen=True, kw_only=True)

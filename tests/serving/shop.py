@@ -20,14 +20,14 @@ from noria.stores.releases import Ledger
 class Shop:
     """A home with an object store, in which champions are made."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, task: str = "wardrobe") -> None:
         self.home = home
         self.signer = make_key(home / "keys")
         self.store: ObjectStore = open_store(str(home / "objects"))
         self.trusted = TrustedKeys(home / "keys" / "trusted")
         self.ledger = Ledger(
             self.store,
-            "wardrobe",
+            task,
             signer=self.signer,
             trusted=self.trusted,
             anchors=home / "anchors",

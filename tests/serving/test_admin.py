@@ -11,6 +11,8 @@ from predictor import PATIENCE, Predictor, predictor, start
 from questions import rows_of_many, v2
 from tiny_models import ONE, facts_of, make_model
 
+from noria.ml.manifest import digest_of
+
 PIXELS = {"pixels": rows_of_many(1)["pixels"]}
 
 
@@ -31,6 +33,10 @@ def managed(one_bundle: Path, shelf: Path, home: Path) -> Iterator[tuple[Predict
         address = f"http://127.0.0.1:{running.ready['admin_port']}"
         with httpx.Client(base_url=address, timeout=PATIENCE) as admin:
             yield running, admin
+
+
+def digest_in(folder: Path) -> str:
+    return digest_of((folder / "manifest.json").read_bytes())
 
 
 def load(admin: httpx.Client, name: str, source: object, **more: object) -> httpx.Response:
@@ -180,6 +186,9 @@ def test_several_models_and_versions_come_from_the_command_line(
     models = ["--model", f"a={one_bundle}", "--model", f"b={many_bundle}", "--model", f"a={second}"]
     with predictor(models, home) as running:
         assert running.client.get("/v1/models").json() == {"models": ["a", "b"]}
+        told = [{"model": name, "digest": digest_in(folder)} for name, folder in (("a", one_bundle), ("a", second))]
+        assert running.ready["models"] == [*told, {"model": "b", "digest": digest_in(many_bundle)}]
+        assert {key: running.ready[key] for key in ("model", "digest")} == told[0], "the first one, as ever"
         assert len(running.client.get("/v2/models/a").json()["versions"]) == 2
         for name, rows in (("a", PIXELS), ("b", rows_of_many(2))):
             answer = running.client.post(f"/v2/models/{name}/infer", json=v2(rows))
@@ -193,6 +202,12 @@ def test_an_admin_source_of_another_kind_is_refused_at_the_start(home: Path, tmp
         output, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output) == (2, b"")
     assert "expected file:///folder or s3://bucket/prefix" in (tmp_path / "log").read_text()
+
+
+def test_the_ready_line_of_a_predictor_without_a_model_names_none(home: Path):
+    with predictor(["--admin-port", "0"], home) as running:
+        assert running.ready["models"] == []
+        assert "model" not in running.ready
 
 
 def test_the_ready_line_names_the_admin_port(managed: tuple[Predictor, httpx.Client]):

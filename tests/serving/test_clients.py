@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from predictor import PATIENCE, ROOT, Predictor
+from predictor import KSERVE, PATIENCE, Predictor
 from questions import DATATYPES, rows_of_many, v2
 from tiny_models import CLASSES, MANY, make_model
 from triton_client import rpc_predictor
@@ -19,7 +19,6 @@ from noria.ml.inference import Session, predict
 
 ROWS = rows_of_many(5)
 EXPECTED = predict(Session.load(make_model(MANY)), ROWS)
-KSERVE = ROOT / ".bench" / "kserve" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")

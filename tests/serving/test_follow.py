@@ -130,13 +130,26 @@ def test_a_bad_champion_leaves_the_serving_one_in_place_until_a_good_one_comes(
         assert running.metric("noria_champion_refused") == 0
 
 
+def outages(running: Predictor) -> list[str]:
+    """What the log says of looks at the ledger and the store that failed, each without its reason."""
+    events = [json.loads(line)["event"] for line in running.log.read_text().splitlines()]
+    return [event.partition(", ")[0] for event in events if " keeps answering: " in event]
+
+
 def test_a_bundle_that_is_late_in_the_store_is_served_when_it_comes(shop: Shop):
     first = shop.promote(shop.publish(seed=1))
     with predictor(FOLLOW, shop.home) as running:
         late = shop.promote(lack_the_bundle(shop))
-        wait_until(lambda: running.metric("noria_ledger_faults_total") >= 2, "the store was asked twice")
+        wait_until(lambda: running.metric("noria_ledger_faults_total") >= 4, "the store was asked four times")
         assert running.metric("noria_champion_refused") == 1
         assert serving_digest(running) == first
+        assert outages(running) == [f"champion {late} cannot be had"], "told once for all looks"
+        entry = shop.home / "objects" / "releases" / "wardrobe" / "00000003.json"
+        entry.write_bytes(b"{}")
+        wait_until(lambda: len(outages(running)) == 2, "another fault is told")
+        entry.unlink()
+        wait_until(lambda: len(outages(running)) == 3, "that the first one is back is told")
+        assert outages(running)[1:] == ["no look at the ledger", f"champion {late} cannot be had"]
         assert shop.publish(seed=9) == late
         wait_until(lambda: serving_digest(running) == late, "the late bundle answers")
 
@@ -157,7 +170,27 @@ def test_a_task_without_a_champion_is_not_served(shop: Shop):
     with process:
         output, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output) == (1, b"")
-    assert "has no champion yet" in log.read_text()
+    told = log.read_text()
+    assert f"task 'wardrobe' has no champion yet: found no ledger of any task at {shop.store.uri('releases')}" in told
+
+
+@pytest.mark.parametrize(
+    ("task", "advice"),
+    [
+        ("nosuch", "follow a task that there is (fashion, flights)"),
+        ("flights", "run `noria run --task flights`, which makes one"),
+    ],
+)
+def test_who_follows_a_task_without_a_champion_is_told_which_ledgers_there_are(shop: Shop, task: str, advice: str):
+    shop.promote(shop.publish(seed=1))
+    log = shop.home / "log"
+    with start(["--follow", task], shop.home, log) as process:
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, output) == (1, b"")
+    told = log.read_text()
+    assert f"task {task!r} has no champion yet: found ledgers of wardrobe at" in told
+    assert advice in told
+    assert "Traceback" not in told
 
 
 def test_the_champion_comes_from_s3_and_is_kept_in_the_home(shop: Shop, s3_address: str, monkeypatch):

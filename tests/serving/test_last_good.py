@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from predictor import PATIENCE, predictor, start, wait_until
+from predictor import PATIENCE, Predictor, predictor, start, wait_until
 from questions import v1, v2
 from shop import serving_digest
 from tiny_models import facts_of, make_model
-from wary import ENDLESS, MODEL, PREDICT, RULE, SOON, WARY, WaryShop, ask, asked, counted, rule_of, send, write
+from wary import ENDLESS, FACTS, MODEL, PREDICT, RULE, SOON, WARY, WaryShop, ask, asked, counted, rule_of, send, write
 
 from noria.ml.bundle import open_bundle
 from noria.ml.signature import Signer, TrustedKeys
@@ -23,6 +23,11 @@ from serving.options import Limits
 from serving.slot import Slot
 
 FOLLOW = ["--follow", "wardrobe", "--poll-seconds", "0.05"]
+
+
+def no_series_is_told_twice(running: Predictor) -> bool:
+    lines = [line.rpartition(" ")[0] for line in running.client.get("/metrics").text.splitlines() if line[0] != "#"]
+    return len(lines) == len(set(lines))
 
 
 @pytest.fixture
@@ -128,12 +133,15 @@ def test_without_the_champions_bundle_the_one_before_it_answers_until_it_is_ther
         assert running.client.get("/v2/health/ready").status_code == 200
         assert ask(running) == ("last-good", former)
         assert running.client.post(PREDICT, json=v1(asked())).json()["fallback"] == "last-good"
-        assert counted(running, "last-good") == 2
+        assert counted(running, "last-good", champion) == 2, "under the one that was asked for"
+        assert counted(running, "last-good", former) == 0
         assert running.metric("noria_champion_refused") == 1
         shop.show(champion)
         wait_until(lambda: serving_digest(running) == champion, "the champion answers")
         assert ask(running) == ("", champion)
         assert running.metric("noria_champion_refused") == 0
+        assert counted(running, "last-good", champion) == 2, "the count goes on with the model"
+        assert no_series_is_told_twice(running)
     shop.hide(champion)
     shop.hide(former)
     with predictor(["--follow", "wardrobe", "--poll-seconds", "600"], shop.home) as running:
@@ -148,9 +156,28 @@ def test_one_that_stands_in_from_the_start_has_its_rule_and_is_unmarked_once_it_
     with predictor(FOLLOW, shop.home) as running:
         assert ask(running, asked()) == ("last-good", former)
         assert ask(running) == ("rule", former)
+        assert [counted(running, "rule", one) for one in (former, champion)] == [0, 1]
         shop.ledger.rollback(to=None, reason="a test", actor="test")
         wait_until(lambda: ask(running, asked()) == ("", former), "the answers are the champion's own")
         assert running.metric("noria_champion_refused") == 0
+
+
+def test_what_stands_in_is_counted_under_the_champion_of_the_moment(shop: WaryShop):
+    former, champion = shop.make(rule_of(7)), shop.make(rule_of(9))
+    shop.hide(champion)
+    with predictor(FOLLOW, shop.home) as running:
+        assert ask(running) == ("last-good", former)
+        second = shop.put(rule_of(8), RULE, FACTS)
+        shop.hide(second)
+        shop.promote(second)
+        wait_until(lambda: second[:12] in running.client.get("/metrics").text, "the second champion is missed")
+        assert ask(running) == ("last-good", former)
+        assert [counted(running, "last-good", one) for one in (former, champion, second)] == [0, 1, 1]
+        shop.show(second)
+        wait_until(lambda: serving_digest(running) == second, "the second champion answers")
+        assert ask(running, asked()) == ("", second)
+        assert [counted(running, "last-good", one) for one in (former, champion, second)] == [0, 1, 1]
+        assert no_series_is_told_twice(running)
 
 
 def test_without_any_bundle_or_a_declared_fallback_nothing_is_served(shop: WaryShop):

@@ -1,9 +1,11 @@
+import asyncio
 import hashlib
 import json
 import socket
 import subprocess
 import sys
 import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -12,9 +14,13 @@ from predictor import PATIENCE, ROOT, Predictor, predictor, start, wait_until
 from questions import rows_of_many, v1, v2
 from tiny_models import MANY, ONE, SLOW, facts_of, make_model, slow_rows
 
+from noria.errors import ServingError
 from noria.ml.bundle import write_bundle
 from noria.ml.signature import make_key
-from serving.server import bind
+from serving.front import Front
+from serving.metrics import make_metrics
+from serving.options import Limits, parse_options
+from serving.server import bind, listen
 
 INFER = "/v2/models/wardrobe/infer"
 BUSY = slow_rows(6000)
@@ -151,13 +157,54 @@ def test_answers_are_sent_without_waiting_for_more():
         assert listener.proto == socket.IPPROTO_TCP
 
 
-def test_a_port_that_is_taken_is_named(one_bundle: Path, home: Path, tmp_path: Path):
+def end_early(arguments: list[object], home: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command, which has to end by itself, without a word on standard output or a traceback."""
+    command = [sys.executable, "-m", "serving", *map(str, arguments)]
+    environment = {"PATH": "", "NORIA_HOME": str(home)}
+    done = subprocess.run(
+        command, capture_output=True, cwd=ROOT, timeout=PATIENCE, text=True, check=False, env=environment
+    )
+    assert (done.stdout, "Traceback" in done.stderr) == ("", False)
+    return done
+
+
+def test_a_port_that_is_taken_is_told_in_the_same_words_whichever_it_is(one_bundle: Path, home: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        arguments = [sys.executable, "-m", "serving", "--bundle", str(one_bundle), "--http-port", str(port)]
-        done = subprocess.run(arguments, capture_output=True, cwd=ROOT, timeout=PATIENCE, text=True, check=False)
-    assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+        for option in ("--http-port", "--grpc-port", "--admin-port"):
+            done = end_early(["--bundle", one_bundle, "--http-port", 0, option, port], home)
+            assert (done.returncode, done.stderr) == (
+                1,
+                f"serving: cannot listen on 127.0.0.1:{port} ([Errno 98] Address already in use): choose another "
+                f"{option}, 0 takes any free one\n",
+            )
+
+
+def test_a_port_that_another_process_got_while_the_models_were_loaded_is_told_in_these_words_too():
+    async def run() -> None:
+        with bind("127.0.0.1", 0) as listener, socket.socket() as faster:
+            faster.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            faster.bind(listener.getsockname())
+            faster.listen()
+            front = Front(Limits(), make_metrics(), lambda _: lambda request, exchange: None)
+            async with AsyncExitStack() as running:
+                await listen(running, front, listener, "--admin-port")
+
+    with pytest.raises(
+        ServingError, match=r"^cannot listen on 127.0.0.1:\d+ \(.*in use\): choose another --admin-port"
+    ):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("option", ["--http-port", "--grpc-port", "--admin-port"])
+def test_a_port_that_no_port_can_be_is_a_wrong_command_line(
+    home: Path, capsys: pytest.CaptureFixture[str], option: str
+):
+    for port in ("-1", "65536", "99999", "http", "1.5", "\N{ARABIC-INDIC DIGIT ONE}", ""):
+        with pytest.raises(SystemExit, match=r"^2$"):
+            parse_options(["--bundle", "DIR", option, port])
+        assert f"argument {option}: found {port!r}: expected a port, 0 to 65535" in capsys.readouterr().err
+    assert end_early(["--bundle", "DIR", option, "99999"], home).returncode == 2
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "bundle.json", "manifest.json", "signature.json", "profile.json"])

@@ -71,6 +71,19 @@ def test_predictions_are_told_whole_however_many_batches_wait_to_be_counted():
     assert metrics.told()[0] == counts
 
 
+def test_a_bundle_that_is_missed_again_and_then_comes_keeps_its_one_count():
+    metrics = make_metrics()
+    first, second = (metrics.model_missed("m", bundle, bundle) for bundle in ("first", "second"))
+    assert metrics.model_missed("m", "first", "first") is first
+    first.fallbacks["last-good"] += 1
+    come = metrics.model_came("m", "first", "first", ("yes", "no"))
+    first.fallbacks["last-good"] += 1  # of a request that was under way
+    text = metrics.render().decode()
+    assert 'noria_fallbacks_total{by="last-good",model="m",version="first"} 2.0' in text
+    assert metrics.model_missed("m", "first", "first") is come, "beside the default one it is asked for, too"
+    assert second.fallbacks == {}
+
+
 def record(message: str, *values: object, at: float = 1000.0) -> logging.LogRecord:
     made = logging.LogRecord("serving", logging.WARNING, __file__, 1, message, values, None)
     made.created = at

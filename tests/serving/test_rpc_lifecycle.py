@@ -217,16 +217,6 @@ def test_a_port_that_is_taken_is_named(one_bundle: Path, home: Path, tmp_path: P
     assert "Traceback" not in text
 
 
-@pytest.mark.parametrize("port", ["-1", "65536", "70000"])
-def test_a_port_that_cannot_be_is_named(one_bundle: Path, home: Path, tmp_path: Path, port: str):
-    process = start(["--bundle", one_bundle, "--grpc-port", port], home, tmp_path / "log")
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1
-    text = (tmp_path / "log").read_text()
-    assert f"cannot listen on 127.0.0.1:{port}" in text
-    assert "--grpc-port" in text
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_any_form_of_an_address_will_do_and_starting_says_nothing(one_bundle: Path, home: Path, host: str):
     with rpc_predictor(["--bundle", one_bundle, "--host", host], home) as running:

@@ -64,8 +64,10 @@ def who(response: httpx.Response) -> str:
     return str(told)
 
 
-def counted(running: Predictor, by: str) -> float:
-    return running.metric("noria_fallbacks_total", model="wardrobe", by=by)
+def counted(running: Predictor, by: str, asked_for: str = "") -> float:
+    """How many answers another one gave, in the place of the bundle of this digest, or of the only one."""
+    version = {"version": asked_for[:12]} if asked_for else {}
+    return running.metric("noria_fallbacks_total", model="wardrobe", by=by, **version)
 
 
 def write(folder: Path, signer: Signer, model: bytes = MODEL, rule: bytes | None = RULE) -> Path:

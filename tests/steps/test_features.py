@@ -143,7 +143,7 @@ def test_tables_that_were_altered_are_refused(sales, workspace, name):
         add(workspace, made, answer)
 
 
-def test_the_store_is_asked_with_what_is_known_when_the_question_is_asked(sales, workspace):
+def test_the_store_is_asked_with_keys_and_moments_and_given_no_value(sales, workspace):
     seen = []
 
     def join(rows, folder, service):
@@ -152,7 +152,7 @@ def test_the_store_is_asked_with_what_is_known_when_the_question_is_asked(sales,
 
     made = read(workspace)
     dataset = workspace.fetch_dataset(add(workspace, made, join))
-    assert seen == [(["id", "at", "shop", "price", "__row", STAMP], SERVICE, ["stock.parquet", "tables.json"])]
+    assert seen == [(["shop", STAMP, "__row"], SERVICE, ["stock.parquet", "tables.json"])]
     rows = dataset.load()
     assert dataset.schema == sales.schema
     assert rows["stock"].tolist() == list(range(100))

@@ -22,6 +22,7 @@ from noria.steps.train import train
 from noria.steps.workspace import Workspace
 from noria.task import load_task
 from noria.tasks.fashion import Fashion
+from noria.tasks.fashion_statistics import describe_pictures
 
 ROWS = 200
 FIRST = np.datetime64("2017-09-01", "us")
@@ -34,18 +35,22 @@ ROWS_BEFORE = ROWS * 7 // 10  # of ten days, one is for validation and two are h
 def pictures() -> dict[str, np.ndarray[Any, Any]]:
     """Ten days of pictures that are all different."""
     random = np.random.default_rng(1)
+    names = np.array([f"item-{row:03d}" for row in range(ROWS)], object)
+    images = random.integers(0, 256, (ROWS, 28, 28), np.uint8)
     return {
-        "id": np.array([f"item-{row:03d}" for row in range(ROWS)], object),
+        "id": names,
+        "item": names,
         "time": FIRST + np.arange(ROWS) * np.timedelta64(72, "m").astype("timedelta64[us]"),
-        "image": random.integers(0, 256, (ROWS, 28, 28), np.uint8),
+        "image": images,
+        **describe_pictures(images),
         "label": np.arange(ROWS) % 10,
     }
 
 
-def train_on_pictures(folder: Path) -> tuple[Workspace, Bundle]:
+def train_on_pictures(folder: Path, **changes: np.ndarray[Any, Any]) -> tuple[Workspace, Bundle]:
     workspace = Workspace(settings=Settings.from_environment({"NORIA_HOME": str(folder / "home")}))
     schema = load_task("fashion").schema
-    made = write_dataset(folder / "made", "fashion", schema, [table_of(schema, pictures())])
+    made = write_dataset(folder / "made", "fashion", schema, [table_of(schema, {**pictures(), **changes})])
     workspace.store.put_folder(f"datasets/{made.digest}", made.folder)
     evidence = folder / "evidence.json"
     evidence.write_bytes(msgspec.json.encode(DataEvidence(dataset=made.digest, rows=ROWS, violations=0, notices=0)))
@@ -85,3 +90,15 @@ def test_a_rule_that_cannot_be_served_is_told_before_the_training(
     monkeypatch.setattr(Fashion, "build_network", lambda *_: pytest.fail("the training has begun"))
     with pytest.raises(TrainingError, match="task fashion declares a fallback, but its rule"):
         train_on_pictures(tmp_path)
+
+
+def test_whatever_the_context_says_the_model_is_the_same_to_the_last_bit(tmp_path: Path) -> None:
+    _, first = train_on_pictures(tmp_path / "first")
+    random = np.random.default_rng(5)
+    others = {"ink": random.uniform(0, 255, ROWS), "filled": np.zeros(ROWS), "symmetry": np.full(ROWS, np.nan)}
+    _, second = train_on_pictures(tmp_path / "second", **others)
+    assert first.facts.training_data != second.facts.training_data
+    assert digest_of(first.model) == digest_of(second.model)
+    assert first.rule == second.rule
+    for graph in (first.model, first.rule):
+        assert [tensor.name for tensor in Session.load(graph).inputs] == ["image"]

@@ -15,6 +15,7 @@ from noria.settings import Settings
 from noria.steps.validate import Validated, validate
 from noria.steps.workspace import Workspace
 from noria.task import Window, load_task
+from noria.tasks.fashion_statistics import describe_pictures
 
 WINDOW = Window(start=datetime(2017, 9, 1, tzinfo=UTC), end=datetime(2017, 9, 11, tzinfo=UTC))
 ROWS = 200
@@ -25,15 +26,19 @@ RULES = {"min_rows": 100, "min_class_share": 0.01, "maximum_duplicate_share": 0.
 def pictures() -> dict[str, np.ndarray[Any, Any]]:
     """Ten days of pictures that are all different."""
     random = np.random.default_rng(1)
+    names = np.array([f"item-{row:03d}" for row in range(ROWS)], object)
+    images = random.integers(0, 256, (ROWS, 28, 28), np.uint8)
     return {
-        "id": np.array([f"item-{row:03d}" for row in range(ROWS)], object),
+        "id": names,
+        "item": names,
         "time": np.datetime64("2017-09-01", "us") + np.arange(ROWS) * np.timedelta64(72, "m").astype("timedelta64[us]"),
-        "image": random.integers(0, 256, (ROWS, 28, 28), np.uint8),
+        "image": images,
+        **describe_pictures(images),
         "label": np.arange(ROWS) % 10,
     }
 
 
-def check(tmp_path: Path, rows: dict[str, np.ndarray[Any, Any]], *, holdout_days: int = 2) -> Validated:
+def check(tmp_path: Path, rows: dict[str, np.ndarray[Any, Any]], *, holdout_days: int = 2, **rules: float) -> Validated:
     settings = Settings.from_environment({"NORIA_HOME": str(tmp_path / "home")})
     workspace = Workspace(settings=settings)
     task = load_task("fashion")
@@ -41,7 +46,7 @@ def check(tmp_path: Path, rows: dict[str, np.ndarray[Any, Any]], *, holdout_days
     workspace.store.put_folder(f"datasets/{made.digest}", made.folder)
     return validate(
         workspace, uri=workspace.store.uri(f"datasets/{made.digest}"), validation_days=1, holdout_days=holdout_days,
-        window=WINDOW, rules=RULES, code="test", progress=lambda *_: None,
+        window=WINDOW, rules={**RULES, **rules}, code="test", progress=lambda *_: None,
     )  # fmt: skip
 
 
@@ -80,3 +85,35 @@ def test_days_that_leave_nothing_to_learn_from_are_a_finding_like_any_other(tmp_
     (broken,) = found.findings.violations
     assert (broken.rule, found.evidence.violations) == ("split", 1)
     assert "Widen the window or shorten these" in broken.found
+
+
+@pytest.mark.parametrize(("value", "told"), [(255.5, "range ink"), (-1.0, "range ink"), (np.nan, "nulls ink")])
+def test_context_outside_its_bounds_is_refused_by_its_name(tmp_path: Path, value: float, told: str) -> None:
+    rows = pictures()
+    rows["ink"][17] = value
+    found = check(tmp_path, rows)
+    (broken,) = found.findings.violations
+    assert (broken.column, broken.rows, [example.row for example in broken.examples]) == ("ink", 1, [17])
+    with pytest.raises(ValidationError, match=told):
+        found.stop_if_violated()
+
+
+def test_context_that_tells_the_label_is_refused_as_a_feature_would_be(tmp_path: Path) -> None:
+    rows = pictures()
+    rows["width"] = rows["label"].astype(np.float64)  # of one class each, as what is known only afterwards may be
+    found = check(tmp_path, rows, maximum_feature_auc=0.7)  # of so few rows bins are wide, and tell less
+    assert [(broken.rule, broken.column) for broken in found.findings.violations] == [("disguise", "width")]
+
+
+def test_rows_with_equal_pictures_are_equal_whatever_their_context_says(tmp_path: Path) -> None:
+    rows = pictures()
+    rows["image"][1] = rows["image"][0]
+    found = check(tmp_path, rows)
+    assert [broken.rule for broken in found.findings.violations] == ["duplicate-content"]
+
+
+def test_context_stands_in_the_data_dictionary_with_its_role(tmp_path: Path) -> None:
+    page = Path(check(tmp_path, pictures()).place).read_text()
+    for name in ("ink", "filled", "height", "width", "symmetry"):
+        assert name in page
+    assert "context" in page

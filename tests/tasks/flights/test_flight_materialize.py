@@ -83,7 +83,6 @@ def test_what_was_known_at_the_moment_is_online_and_a_second_run_changes_nothing
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--task", "fashion"), "takes no features"),
         (("--task", "flights", "--as-of", "someday"), "--as-of"),
         (("--task", "flights", "--late-hours", "-1"), "--late-hours is -1: expected 0 or more"),
     ],

@@ -122,7 +122,7 @@ def test_the_command_compares_a_log_and_fails_where_too_little_is_equal(past, bu
     assert "aircraft_idle" in wrong.stdout
     fashion = noria("--task", "fashion", "--log", str(log), folder=ROOT)
     assert fashion.returncode == 2
-    assert "takes no features from a store" in fashion.stderr
+    assert "lacks item: service fashion_v1 is found by item" in " ".join(fashion.stderr.split())
 
 
 def test_a_bug_that_is_planted_in_the_predictors_transform_is_found_and_named(
