@@ -124,6 +124,16 @@ def test_without_gates_nothing_passes():
         judge(good_evidence(), LIMITS, gates=())
 
 
+@pytest.mark.parametrize("difference", [0.02, -0.02])
+def test_a_champion_that_learned_from_these_rows_is_told_and_judged_all_the_same(difference):
+    known = against("champion", comparison(difference))
+    told = replace(known, evaluation=replace(known.evaluation, champion_seen=4_000))
+    name = "not worse than the champion"
+    seen, unseen = (next(gate for gate in judge(one, LIMITS).gates if gate.name == name) for one in (told, known))
+    assert seen.passed == unseen.passed == (difference > 0)
+    assert seen.reason == f"{unseen.reason}, which learned from the time of 4,000 of these rows and has the advantage"
+
+
 def test_the_first_candidate_has_no_champion_to_beat():
     alone = {name: good_evaluation().comparisons[name] for name in ("rule", "no-skill")}
     verdict = judge(with_evaluation(champion="", comparisons=alone), LIMITS)

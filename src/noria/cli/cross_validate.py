@@ -9,14 +9,14 @@ from pathlib import Path
 
 from noria import __version__
 from noria.cli.dataset import read_training_dataset
-from noria.cli.output import console, make_table, print_json, show_path
+from noria.cli.figures import figures_table
+from noria.cli.output import console, print_json, show_path
 from noria.cli.preparing import Prepared, prepare
 from noria.cli.project import started_in
 from noria.errors import UsageError
 from noria.gates.limits import Limits
 from noria.ml.dataset import Dataset
 from noria.ml.durable import create_whole
-from noria.ml.scores import Evaluation, Interval
 from noria.reports.evaluation import evaluation_page
 from noria.reports.page import PageContext
 from noria.steps.cross_validation import CrossValidated, cross_validate
@@ -86,23 +86,5 @@ def _show(found: CrossValidated) -> None:
             f"Fold {fold.number}: {fold.first:%Y-%m-%d} to {fold.last:%Y-%m-%d}, {fold.evaluation.rows:,} rows after "
             f"{fold.training_rows:,} ({fold.epochs} epochs, {fold.seconds:.0f} s)"
         )
-        screen.print(_figures(said, fold.evaluation))
-    screen.print(_figures(f"Together: {found.together.rows:,} rows", found.together))
-
-
-def _figures(title: str, evaluation: Evaluation) -> object:
-    ranked = evaluation.scores["candidate"].ranking is not None
-    more = ["AUC", "average precision"] if ranked else []
-    table = make_table(
-        f"\n{title}, {evaluation.confidence:.0%} intervals", ["", *more, "log loss", "ECE", "accuracy"], 1
-    )
-    for name in ("candidate", "rule", "no-skill"):
-        scores = evaluation.scores[name]
-        ranking = [scores.ranking.auc, scores.ranking.average_precision] if scores.ranking else []
-        figures = [*ranking, scores.log_loss, scores.ece, scores.accuracy]
-        table.add_row(CALLED.get(name, name), *map(_interval, figures), style="bold" if name == "candidate" else "")
-    return table
-
-
-def _interval(value: Interval | None) -> str:
-    return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]" if value else "–"
+        screen.print(figures_table(f"\n{said}", fold.evaluation, CALLED))
+    screen.print(figures_table(f"\nTogether: {found.together.rows:,} rows", found.together, CALLED))

@@ -6,6 +6,7 @@ import sys
 
 import msgspec
 
+from noria.cli.dictionary import show_dictionary
 from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_path
 from noria.cli.project import open_workspace
@@ -37,7 +38,8 @@ def list_datasets(*, as_json: bool) -> None:
 def show_dataset(start: str, *, as_json: bool) -> None:
     """Show one dataset's data dictionary, as validation found it."""
     workspace = open_workspace()
-    matching = [digest for digest in _datasets(workspace) if digest.startswith(start)]
+    found = _datasets(workspace)
+    matching = [digest for digest in found if digest.startswith(start)]
     if len(matching) != 1:
         raise UsageError(
             f"{len(matching)} datasets begin with {start!r}: `noria datasets` lists them; give more of the digest"
@@ -49,35 +51,11 @@ def show_dataset(start: str, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    headings = ["column", "type", "role", "unit", "owner", "personal", "missing", "declared", "observed"]
-    table = make_table(f"Dataset {matching[0][:12]}", headings, padding=1)
-    for column in report.dictionary:
-        shape = f" {list(column.shape)}" if column.shape else ""
-        table.add_row(
-            column.name,
-            column.type + shape,
-            column.role,
-            column.unit,
-            column.owner,
-            column.personal,
-            f"{column.null_share:.2%}",
-            _bounds(column.minimum, column.maximum),
-            _bounds(column.observed_minimum, column.observed_maximum),
-        )
     screen = console()
-    screen.print(table)
+    show_dictionary(screen, matching[0], report.dictionary, found[matching[0]])
     screen.print(
         f"\nReport   {show_path(workspace.store.uri(report_key(matching[0], 'validation.html')))}", soft_wrap=True
     )
-
-
-def _bounds(low: float | str | None, high: float | str | None) -> str:
-    return "" if low is None and high is None else f"{_value(low)} to {_value(high)}"
-
-
-def _value(value: float | str | None) -> str:
-    """A bound in few characters: a number as it is, a moment to the day."""
-    return "" if value is None else value[:10] if isinstance(value, str) else f"{value:g}"
 
 
 def fetch_source(name: str, *, as_json: bool) -> None:

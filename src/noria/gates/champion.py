@@ -33,4 +33,8 @@ def not_worse_than_champion(evidence: Evidence, limits: Limits) -> GateResult:
             if passed
             else f"may be more than {limits.margin:.4f} worse than the champion"
         )
+        if evaluation.champion_seen:
+            reason += (
+                f", which learned from the time of {evaluation.champion_seen:,} of these rows and has the advantage"
+            )
     return GateResult(name=NAME, figure=show_difference(whole), limit=limit, passed=passed, reason=reason)

@@ -113,3 +113,5 @@ class Evaluation:
     most_wrong: tuple[WrongItem, ...]
     # Parts that no gate judges, by name, with their rows; their figures stand with those of the slices.
     told_rows: Mapping[str, int] = field(default_factory=dict)
+    # How many of the rows lie in the time that the champion learned from: on these it has an advantage.
+    champion_seen: int = 0

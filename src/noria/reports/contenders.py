@@ -79,17 +79,23 @@ def view_contenders(evaluation: Evaluation) -> ContendersView:
 
 def _line(evaluation: Evaluation, name: str) -> ContenderLine:
     scores = evaluation.scores[name]
-    digest = {"candidate": evaluation.bundle, "champion": evaluation.champion}.get(name, "")
     comparison = evaluation.comparisons.get(name)
     return ContenderLine(
         name=name,
-        note=short(digest) or MEANING.get(name, ""),
+        note=_note(evaluation, name),
         accuracy=Cell(text=decimal(scores.accuracy.value * 100, 2), span=percent_span(scores.accuracy)),
         cost=_plain(scores.cost),
         log_loss=_plain(scores.log_loss),
         ece=_plain(scores.ece),
         saved=_saved(comparison.whole.interval) if comparison else Cell(text=""),
     )
+
+
+def _note(evaluation: Evaluation, name: str) -> str:
+    digest = {"candidate": evaluation.bundle, "champion": evaluation.champion}.get(name, "")
+    if name == "champion" and evaluation.champion_seen:
+        return f"{short(digest)}, learned from the time of {evaluation.champion_seen:,} of these rows"
+    return short(digest) or MEANING.get(name, "")
 
 
 def _plain(interval: Interval) -> Cell:

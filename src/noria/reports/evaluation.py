@@ -132,8 +132,13 @@ def _standing(evaluation: Evaluation) -> str:
 
 def _key_figures(evaluation: Evaluation) -> tuple[KeyFigure, ...]:
     scores, said = evaluation.scores["candidate"], level(evaluation.confidence)
+    first = (
+        {"AUC": (decimal(scores.ranking.auc.value), scores.ranking.auc, 1, 4)}
+        if scores.ranking and scores.ranking.auc
+        else {"Accuracy": (percent(scores.accuracy.value), scores.accuracy, 100, 2)}
+    )
     spans = {
-        "Accuracy": (percent(scores.accuracy.value), scores.accuracy, 100, 2),
+        **first,
         "Log loss": (decimal(scores.log_loss.value), scores.log_loss, 1, 4),
         "Calibration error": (decimal(scores.ece.value), scores.ece, 1, 4),
     }

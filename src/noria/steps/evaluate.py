@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from noria.errors import EvidenceError
 from noria.gates.limits import Limits
 from noria.ml.baselines import no_skill
-from noria.ml.bundle import Bundle
+from noria.ml.bundle import Bundle, Facts
 from noria.ml.dataset import Dataset, utc
 from noria.ml.evaluation import evaluate as measure
 from noria.ml.inference import Session, check_fit, predict
@@ -74,34 +75,44 @@ def evaluate(
     held = {name: values[split.holdout] for name, values in rows.items()}
     labels = rows[dataset.schema.label.name]
     probabilities = {"candidate": _ask(candidate, held)}
+    seen = 0
     if champion:
         progress("asking the champion", None)
-        probabilities["champion"] = _ask(workspace.fetch_bundle(champion), held)
+        opponent = workspace.fetch_bundle(champion)
+        probabilities["champion"] = _ask(opponent, held)
+        seen = count_seen(opponent.facts, held[dataset.schema.time.name])
     progress("asking the rule", None)
     known = {column.name: rows[column.name] for column in (*dataset.schema.features, dataset.schema.time)}
     rule = task.fit_rule({name: values[split.train] for name, values in known.items()}, labels[split.train])
     probabilities["rule"] = rule({name: values[split.holdout] for name, values in known.items()})
     probabilities["no-skill"] = no_skill(labels[split.train], len(split.holdout), len(task.classes))
     progress(f"resampling {len(split.holdout):,} rows {draws:,} times", None)
-    return Measured(
-        evaluation=measure(
-            bundle=candidate.digest,
-            dataset=dataset.digest,
-            champion=champion,
-            labels=labels[split.holdout],
-            ids=held[dataset.schema.id.name],
-            probabilities=probabilities,
-            costs=task.costs,
-            classes=task.classes,
-            slices=task.slices(held),
-            told={**task.told(held), **months(held[dataset.schema.time.name])},
-            draws=draws,
-            confidence=bounds.confidence,
-            margin=bounds.margin,
-            slice_margin=bounds.slice_margin,
-            seed=seed,
-        )
+    measured = measure(
+        bundle=candidate.digest,
+        dataset=dataset.digest,
+        champion=champion,
+        labels=labels[split.holdout],
+        ids=held[dataset.schema.id.name],
+        probabilities=probabilities,
+        costs=task.costs,
+        classes=task.classes,
+        slices=task.slices(held),
+        told={**task.told(held), **months(held[dataset.schema.time.name])},
+        draws=draws,
+        confidence=bounds.confidence,
+        margin=bounds.margin,
+        slice_margin=bounds.slice_margin,
+        seed=seed,
     )
+    return Measured(evaluation=replace(measured, champion_seen=seen))
+
+
+def count_seen(facts: Facts, times: NDArray[np.datetime64]) -> int:
+    """How many rows lie in the time that a bundle learned from."""
+    first, last = (
+        np.datetime64(at.astimezone(UTC).replace(tzinfo=None)) for at in (facts.training_start, facts.training_end)
+    )
+    return int(((times >= first) & (times <= last)).sum())
 
 
 def _check_unseen(candidate: Bundle, dataset: Dataset, rows: Rows, holdout: NDArray[np.int64]) -> None:
