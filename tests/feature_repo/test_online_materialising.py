@@ -163,7 +163,7 @@ def test_a_killed_materialisation_leaves_what_was_served(
     packers = [Packer(view) for view in SHOP.views for _ in names]
     path = f"{ROOT}:{Path(__file__).parent}"
     chance, seen = random.Random(4), set()
-    for _ in range(4):
+    for _ in range(3):
         for view in SHOP.views:
             online.remove(view.name)
         materialise(online, SHOP, tables, at(1))
