@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
 from serving.names import check_name
 from serving.refusal import RequestError
+
+LAST_PORT = 65_535
 
 
 class Arguments(Protocol):
@@ -45,6 +48,19 @@ def add_number(parser: Arguments, name: str, default: int, explanation: str, lea
         return number
 
     parser.add_argument(name, type=at_least, default=default, metavar="N", help=f"{explanation} (default: %(default)s)")
+
+
+def add_port(parser: Arguments, name: str, explanation: str, default: int | None = None) -> None:
+    shown = "off" if default is None else default
+    help_text = f"{explanation}, 0 to {LAST_PORT}; 0 takes any free one (default: {shown})"
+    parser.add_argument(name, type=port, default=default, metavar="N", help=help_text)
+
+
+def port(text: str) -> int:
+    """A TCP port; 0 is any free one."""
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"found {text!r}: expected a port, 0 to {LAST_PORT}; 0 takes any free one")
+    return int(text)
 
 
 def share(text: str) -> float:

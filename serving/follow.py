@@ -42,6 +42,7 @@ class Follower:
         self._clock = clock
         self._refused = ""
         self._refused_at = 0.0
+        self._outage = ""  # as it was told last
 
     async def run(self, pause: float) -> None:
         """Look at the ledger for as long as the task lives, with a pause between two looks."""
@@ -53,7 +54,7 @@ class Follower:
         """Look once, and swap if there is a new champion that can be served."""
         digest, fault = await _attempt(self._champion)
         if fault is not None:
-            self._note_outage(fault)
+            self._note_outage("no look at the ledger", fault)
         elif not digest:
             self._settle()
         elif digest == self._slot.occupant.model.digest:
@@ -66,8 +67,10 @@ class Follower:
         model, fault = await _attempt(lambda: self._load(digest))
         if isinstance(fault, StoreError | LedgerError):
             self._metrics.stale = True
-            self._note_outage(fault)
+            self._slot.stand_in_for(digest)
+            self._note_outage(f"champion {digest} cannot be had", fault)
         elif model is None:
+            self._slot.stand_in_for(digest)
             self._refuse(digest, fault)
         else:
             self._slot.swap(model)
@@ -78,15 +81,19 @@ class Follower:
         return digest == self._refused and self._clock() - self._refused_at < RETRY_SECONDS
 
     def _settle(self) -> None:
-        self._refused = ""
+        self._refused = self._outage = ""
         self._metrics.stale = False
 
-    def _note_outage(self, fault: BaseException) -> None:
+    def _note_outage(self, what: str, fault: BaseException) -> None:
+        """Count it at every look, and tell it at the first one and when it is another one."""
         self._metrics.ledger_faults += 1
-        log.warning("no look at the ledger, %s keeps answering: %s", self._slot.occupant.model.version, fault)
+        outage = f"{what}: {fault}"
+        if outage != self._outage:
+            self._outage = outage
+            log.warning("%s, %s keeps answering: %s", what, self._slot.occupant.model.version, fault)
 
     def _refuse(self, digest: str, fault: BaseException | None) -> None:
-        self._refused, self._refused_at = digest, self._clock()
+        self._refused, self._refused_at, self._outage = digest, self._clock(), ""
         self._metrics.stale = True
         self._metrics.count_load("refused")
         log.error("champion %s is refused, %s keeps answering: %s", digest, self._slot.occupant.model.version, fault)

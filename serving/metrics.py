@@ -122,6 +122,7 @@ class Metrics(Collector):
         self._registry = registry
         self._models: list[ModelMetrics] = []
         self._gone: deque[ModelMetrics] = deque(maxlen=KEPT)
+        self._missed: deque[ModelMetrics] = deque(maxlen=KEPT)
         self.other_requests: Counter[tuple[str, int]] = Counter()  # by endpoint and status, those that name no model
         # Outcomes made beforehand show as 0, so that an alert on their increase sees the first one.
         self.loads: Counter[str] = Counter(served=0, refused=0)
@@ -134,14 +135,25 @@ class Metrics(Collector):
 
     def model_came(self, model: str, version: str, bundle: str, classes: tuple[str, ...]) -> ModelMetrics:
         """Make the figures of a model that answers from now on."""
-        metrics = next((gone for gone in self._gone if (gone.model, gone.bundle) == (model, bundle)), None)
+        metrics = _find(self._gone, model, bundle)
         if metrics is None:
             metrics = ModelMetrics(model, version, bundle, classes)
         else:
             self._gone.remove(metrics)  # it comes back, as after a rollback: its counts go on
             metrics.serving = True
+        if (missed := _find(self._missed, model, bundle)) is not None:
+            self._missed.remove(missed)
+            metrics.fallbacks = missed.fallbacks  # the very same: who stood in may still have requests to count
         self._models.append(metrics)
         self.loads["served"] += 1
+        return metrics
+
+    def model_missed(self, model: str, version: str, bundle: str) -> ModelMetrics:
+        """The figures of a bundle that is asked for and cannot be loaded: they tell who answered in its place."""
+        metrics = _find((*self._models, *self._gone, *self._missed), model, bundle)
+        if metrics is None:
+            metrics = ModelMetrics(model, version, bundle, ())
+            self._missed.append(metrics)
         return metrics
 
     def model_left(self, metrics: ModelMetrics) -> None:
@@ -164,7 +176,7 @@ class Metrics(Collector):
         """Yield the families; Prometheus' registry calls this."""
         models = (*self._models, *self._gone)
         yield from self._of_process()
-        yield from _of_requests(models, self.other_requests)
+        yield from _of_requests((*models, *self._missed), self.other_requests)
         yield from _of_batches(models)
         yield from _of_predictions(models)
         yield from _of_loading(self._models)
@@ -184,6 +196,10 @@ class Metrics(Collector):
         for outcome, count in self.loads.items():
             loads.add_metric((outcome,), count)
         yield loads
+
+
+def _find(among: Iterable[ModelMetrics], model: str, bundle: str) -> ModelMetrics | None:
+    return next((one for one in among if (one.model, one.bundle) == (model, bundle)), None)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.arguments import add_number, add_seconds, model_name, named_folder, seconds
+from serving.arguments import add_number, add_port, add_seconds, model_name, named_folder, seconds
 from serving.features.options import OnlineOptions, add_online, read_online
 
 
@@ -132,7 +132,13 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model", action="append", default=[], type=named_folder, metavar="NAME=DIR", help="serve this bundle as well"
     )
-    group.add_argument("--trusted-keys", type=Path, metavar="DIR", help="the public keys that are believed")
+    group.add_argument(
+        "--trusted-keys",
+        type=Path,
+        metavar="DIR",
+        help="the folder of public keys that are believed (default: what NORIA_TRUSTED_KEYS names, or "
+        "NORIA_HOME/keys/trusted)",
+    )
     add_number(group, "--threads", 1, "threads that compute one batch")
     group.add_argument("--poll-seconds", type=seconds, default=2.0, metavar="S", help="between looks at the ledger (2)")
 
@@ -140,24 +146,17 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 def _add_places(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("where to listen")
     group.add_argument("--host", default="127.0.0.1", help="the address of the data port (default: %(default)s)")
-    add_number(group, "--http-port", 8080, "the data port, 0 for any free one", least=0)
-    group.add_argument(
-        "--grpc-port", type=int, metavar="N", help="answer gRPC too, at this port, 0 for any free one (default: off)"
-    )
+    add_port(group, "--http-port", "the data port", 8080)
+    add_port(group, "--grpc-port", "answer gRPC too, at this port")
     group.add_argument("--no-page", action="store_true", help="show browsers no page at /")
     group.add_argument("--admin-host", default="127.0.0.1", help="the address of the admin port (default: %(default)s)")
-    group.add_argument(
-        "--admin-port",
-        type=int,
-        metavar="N",
-        help="load and unload models at this port, 0 for any free one (default: off)",
-    )
+    add_port(group, "--admin-port", "load and unload models at this port")
     group.add_argument(
         "--admin-source",
         action="append",
         default=[],
         metavar="PREFIX",
-        help="where bundles may be loaded from: file:///folder or s3://bucket/prefix",
+        help="where bundles may be loaded from: file:///folder or s3://bucket/prefix; may be given again",
     )
 
 

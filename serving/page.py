@@ -131,7 +131,7 @@ def _describe_model(model: ServedModel, *, by_default: bool) -> ModelCard:
     address = f"v2/models/{quote(model.name, safe='')}"
     if not by_default:
         address = f"{address}/versions/{quote(model.version, safe='')}"
-    kind = kinds_of(model)[0]
+    kind, plan = kinds_of(model)[0], model.plan
     return ModelCard(
         key=model.name if by_default else f"{model.name}/{model.version}",
         name=model.name,
@@ -140,7 +140,7 @@ def _describe_model(model: ServedModel, *, by_default: bool) -> ModelCard:
         infer=f"{address}/infer",
         metadata=address,
         columns=tuple(_describe_column(column) for column in kind.needed),
-        service="" if model.plan is None or not model.completes else model.plan.service.name,
+        service=plan.service.name if plan is not None and plan.supplied and model.completes else "",
     )
 
 

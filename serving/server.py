@@ -26,7 +26,7 @@ from serving.front import BACKLOG, Front
 from serving.hub import Hub
 from serving.metrics import Metrics, make_metrics
 from serving.options import Options
-from serving.slot import Slot
+from serving.slot import Occupant, Slot
 from serving.source import LedgerSource, load_folder, trusted_keys
 
 if TYPE_CHECKING:
@@ -39,19 +39,26 @@ LOAD_SECONDS = 600.0  # how long an operator waits for a model at most
 
 
 def bind(host: str, port: int, option: str = "--http-port") -> socket.socket:
-    """Take the port, or any free one for 0; ServingError if it is not to be had."""
+    """Take the port, or any free one for 0; ServingError if it is not to be had.
+
+    Nobody is let in yet. Two processes may have got the same port up to then, and `listen` tells the later one.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only where the protocol is named; with it an answer can take 40 ms longer.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        raise ServingError(
-            f"cannot listen on {host}:{port} ({error}): choose another {option}, 0 takes any free one"
-        ) from error
+        raise port_fault(host, port, option, error) from error
     return listener
+
+
+def port_fault(host: str, port: int, option: str, error: Exception) -> ServingError:
+    """What is said of a port that is not to be had, whichever it is and whenever that comes out."""
+    shown = f"[{host}]" if ":" in host else host
+    return ServingError(f"cannot listen on {shown}:{port} ({error}): choose another {option}, 0 takes any free one")
 
 
 async def serve(options: Options, settings: Settings) -> None:
@@ -73,7 +80,7 @@ async def serve(options: Options, settings: Settings) -> None:
         follower = _seat_models(hub, metrics, options, settings, features)
         if follower is not None:
             await running.enter_async_context(_task(follower.run(options.poll_seconds)))
-        data = await _listen(running, front, listener)
+        data = await listen(running, front, listener, "--http-port")
         ports = {"port": _port_of(data)}
         rpc = None
         if options.grpc_port is not None:
@@ -84,7 +91,7 @@ async def serve(options: Options, settings: Settings) -> None:
         if options.admin_port is not None:
             admin = _make_admin(hub, metrics, options, settings, features)
             admin_listener = bind(options.admin_host, options.admin_port, "--admin-port")
-            ports["admin_port"] = _port_of(await _listen(running, admin, admin_listener))
+            ports["admin_port"] = _port_of(await listen(running, admin, admin_listener, "--admin-port"))
         _stop_on_signals(stop)
         if options.exit_with_parent:
             _stop_with_parent(stop)
@@ -119,9 +126,9 @@ def _seat_models(
     follower = None
     if options.follow:
         source = LedgerSource(options, settings)
-        model, stands_in = source.load_first()
-        slot = Slot(model, options.limits, metrics, follows=True, stands_in=stands_in, features=features)
-        if stands_in:
+        model, missed = source.load_first()
+        slot = Slot(model, options.limits, metrics, follows=True, stands_in_for=missed, features=features)
+        if missed:
             metrics.stale = True
             metrics.count_load("refused")
         follower = Follower(slot, source.champion, source.load, metrics)
@@ -152,9 +159,13 @@ def _make_admin(
     return Front(limits, metrics, lambda _: Admin(hub, sources, options.limits, metrics, features).handle)
 
 
-async def _listen(running: AsyncExitStack, front: Front, listener: socket.socket) -> asyncio.Server:
-    """Answer at the socket until the stack is left."""
-    server = await asyncio.get_running_loop().create_server(front.connect, sock=listener, backlog=BACKLOG)
+async def listen(running: AsyncExitStack, front: Front, listener: socket.socket, option: str) -> asyncio.Server:
+    """Answer at the socket until the stack is left; ServingError where another process got its port meanwhile."""
+    host, port, *_ = listener.getsockname()
+    try:
+        server = await asyncio.get_running_loop().create_server(front.connect, sock=listener, backlog=BACKLOG)
+    except OSError as error:
+        raise port_fault(host, port, option, error) from error
     running.callback(server.close)
     await running.enter_async_context(_task(front.watch()))
     return server
@@ -189,13 +200,16 @@ def _allow_connections(count: int) -> None:
 
 
 def _announce(hub: Hub, ports: dict[str, int]) -> None:
-    """Tell on standard output that the server is ready, for whoever started it."""
-    first = next((slot.occupant for slot in hub.slots.values()), None)
-    about = {"model": first.model.name, "digest": first.model.digest} if first else {}
-    if first and first.fallback:
-        about["fallback"] = first.fallback
-    sys.stdout.write(json.dumps({"event": "ready", **ports, **about}) + "\n")
+    """Tell on standard output that the server is ready, for whoever started it: the first model, and then all."""
+    models = [_introduce(one) for slot in hub.slots.values() for one in slot.occupants]
+    first = models[0] if models else {}
+    sys.stdout.write(json.dumps({"event": "ready", **ports, **first, "models": models}) + "\n")
     sys.stdout.flush()
+
+
+def _introduce(one: Occupant) -> dict[str, str]:
+    about = {"model": one.model.name, "digest": one.model.digest}
+    return about | {"fallback": one.fallback} if one.fallback else about
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -50,7 +50,8 @@ def kinds_of(model: ServedModel) -> tuple[Kind, ...]:
     if plan is None:
         return (Kind(needed=model.facts.schema.features),)
     whole = Kind(needed=plan.features, optional=plan.further)
-    return (Kind(needed=plan.asked, optional=plan.optional), whole) if model.completes else (whole,)
+    is_completed = model.completes and plan.supplied
+    return (Kind(needed=plan.asked, optional=plan.optional), whole) if is_completed else (whole,)
 
 
 def v2_request(model: ServedModel, max_rows: int) -> Json:

@@ -10,7 +10,7 @@ import msgspec
 from serving.batch import Held
 from serving.batching import Batcher, Watch
 from serving.metrics import Metrics, ModelMetrics, Unwatched
-from serving.model import ServedModel
+from serving.model import VERSION_LENGTH, ServedModel
 from serving.options import Limits
 from serving.protocol import PredictionRequest, RequestReader
 from serving.standin import LAST_GOOD, RULE, Lookout, Passage, Told, admit
@@ -30,6 +30,7 @@ class Occupant:
     digest: bytes  # of the bundle, as it stands in a header
     classes: str  # their names as JSON text: a parameter of the protocol may be no list
     fallback: str = ""  # what its answers are marked with: it stands in for another one
+    asked: ModelMetrics | None = None  # whose figures tell of that, where the other one was never loaded
     stand_ins: tuple[Occupant, ...] = ()  # who answers in its place, the first one first
     lookout: Lookout | None = None  # None where nobody could answer in its place
 
@@ -84,7 +85,7 @@ class Slot:
         metrics: Metrics,
         *,
         follows: bool = False,
-        stands_in: bool = False,
+        stands_in_for: str = "",  # the digest of the champion, where that one cannot be loaded
         features: FeatureSource | None = None,
     ) -> None:
         self.name = model.name
@@ -93,8 +94,9 @@ class Slot:
         self._metrics = metrics
         self._features = features
         self._last_good: Occupant | None = None  # with its rule, for the requests that it still holds
-        self._occupant = self._seat(model, fallback=LAST_GOOD if stands_in else "")
+        self._occupant = self._seat(model, fallback=LAST_GOOD if stands_in_for else "")
         self._others: dict[str, Occupant] = {}
+        self.stand_in_for(stands_in_for)
 
     @property
     def occupant(self) -> Occupant:
@@ -127,7 +129,16 @@ class Slot:
     def vouch(self) -> None:
         """The one that stood in at the start is the champion by now."""
         if self._occupant.fallback:
-            self._occupant = replace(self._occupant, fallback="")
+            self._occupant = replace(self._occupant, fallback="", asked=None)
+
+    def stand_in_for(self, champion: str) -> None:
+        """Count the marked answers under this champion, which cannot be loaded; nothing for one that is unmarked."""
+        known = self._occupant.asked
+        if self._occupant.fallback and (known is None or known.bundle != champion):
+            asked = self._metrics.model_missed(self.name, champion[:VERSION_LENGTH], champion)
+            for one in (LAST_GOOD, RULE):
+                asked.fallbacks.setdefault(one, 0)  # an alert on its increase sees the first one
+            self._occupant = replace(self._occupant, asked=asked)
 
     def add(self, model: ServedModel) -> None:
         """Let a version answer beside the default one."""

@@ -15,6 +15,7 @@ from noria.settings import Settings
 from noria.stores.opening import local_folder, open_store
 from noria.stores.releases import Ledger
 from noria.stores.standing import standing_after
+from noria.task import task_names
 from serving.model import ServedModel, load_model
 from serving.options import Options
 
@@ -69,8 +70,8 @@ class LedgerSource:
             raise
         return load_model(bundle, self._options.name, self._options.threads, self._options.limits.batch_rows)
 
-    def load_first(self) -> tuple[ServedModel, bool]:
-        """Load the champion, or the one that stands in for it; the second part says whether it does.
+    def load_first(self) -> tuple[ServedModel, str]:
+        """Load the champion, or the one that stands in for it; then the second part is the digest of the champion.
 
         ServingError if there is no champion yet. Where its bundle is bad or gone, the champion before it stands in,
         if that one's task had declared a fallback: what the present one declares cannot be read. Otherwise BundleError
@@ -78,17 +79,30 @@ class LedgerSource:
         """
         digest = self.champion()
         if digest is None:
-            raise ServingError(
-                f"task {self._options.follow!r} has no champion yet: run `noria run --task {self._options.follow}`"
-            )
+            raise ServingError(self._tell_who_is_there())
         try:
-            return self.load(digest), False
+            return self.load(digest), ""
         except (BundleError, ObjectMissingError) as error:
             former = self._load_former(digest)
             if former is None:
                 raise
             log.warning("champion %s cannot be served, %s stands in for it: %s", digest, former.version, error)
-            return former, True
+            return former, digest
+
+    def _tell_who_is_there(self) -> str:
+        """Why there is nobody to follow, and what there is instead: another ledger, another store, or a first run."""
+        task, tasks = self._options.follow, task_names()
+        there = sorted({key.split("/")[1] for key in self._store.list("releases/")})
+        ledgers = f"ledgers of {', '.join(there)}" if there else "no ledger of any task"
+        place = self._store.uri("releases")
+        if task in tasks or task in there:
+            step = f"run `noria run --task {task}`, which makes one"
+        else:
+            step = f"follow a task that there is ({', '.join(tasks)})"
+        return (
+            f"task {task!r} has no champion yet: found {ledgers} at {place}; {step}, or name another store with "
+            "NORIA_HOME or NORIA_OBJECTS"
+        )
 
     def _load_former(self, champion: str) -> ServedModel | None:
         """The next former champion below the present one that can be loaded, if it may stand in."""

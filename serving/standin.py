@@ -131,7 +131,7 @@ class Passage:
         self.gone = True
         del self._line, self._done, self._request
         if one.fallback and not isinstance(outcome, Exception):
-            asked.metrics.fallbacks[one.fallback] += 1
+            (asked.asked or asked.metrics).fallbacks[one.fallback] += 1
         done(outcome, one)
 
 

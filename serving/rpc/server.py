@@ -7,13 +7,12 @@ import logging
 
 import grpc
 
-from noria.errors import ServingError
 from serving.app import Standing
 from serving.hub import Hub
 from serving.metrics import Metrics
 from serving.options import Limits
 from serving.rpc.service import Service
-from serving.server import bind
+from serving.server import bind, port_fault
 
 log = logging.getLogger("serving")
 
@@ -50,9 +49,7 @@ async def start(hub: Hub, limits: Limits, metrics: Metrics, standing: Standing, 
     try:
         taken = server.add_insecure_port(f"[{host}]:{free}" if ":" in host else f"{host}:{free}")
     except RuntimeError as error:
-        raise ServingError(
-            f"cannot listen on {host}:{port} ({error}): choose another --grpc-port, 0 takes any free one"
-        ) from error
+        raise port_fault(host, port, "--grpc-port", error) from error
     await server.start()
     others = metrics.in_flight
     metrics.in_flight = lambda: others() + service.inference.waiting

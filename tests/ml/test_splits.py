@@ -39,8 +39,9 @@ def test_no_row_is_lost_doubled_or_out_of_time(hours, validation, holdout):
 
 
 def test_an_empty_part_is_named():
-    with pytest.raises(DatasetError, match="no row for train, validation"):
-        split_by_time(times_of([0, 0]), validation_days=1, holdout_days=1)
+    with pytest.raises(DatasetError, match="no row for train, validation") as caught:
+        split_by_time(times_of([0, 0]), validation_days=3, holdout_days=4)
+    assert "span 2024-01-01 to 2024-01-01, and validation_days is 3, holdout_days 4. Widen the" in str(caught.value)
 
 
 def schema_of(*more):

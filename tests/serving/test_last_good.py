@@ -160,6 +160,8 @@ def test_one_that_stands_in_from_the_start_has_its_rule_and_is_unmarked_once_it_
         shop.ledger.rollback(to=None, reason="a test", actor="test")
         wait_until(lambda: ask(running, asked()) == ("", former), "the answers are the champion's own")
         assert running.metric("noria_champion_refused") == 0
+        assert ask(running) == ("rule", former)
+        assert [counted(running, "rule", one) for one in (former, champion)] == [1, 1]
 
 
 def test_what_stands_in_is_counted_under_the_champion_of_the_moment(shop: WaryShop):

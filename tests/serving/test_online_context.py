@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from online_stores import free_port
 from predictor import Predictor, predictor, wait_until
 from questions import v2
+from schemathesis import Case, GenerationMode
+from test_openapi import BINARY, EXAMPLES, make_valid, operations_of, send_many
 from tiny_models import ONE, facts_of, make_model
 
 from noria.errors import BundleError
@@ -110,6 +112,15 @@ def test_the_answer_is_the_same_with_the_key_and_without_it(running: Predictor):
     assert answer(running, PREDICT, {"instances": PICTURES["pixels"].tolist()}) == plain
 
 
+def test_keys_are_found_wherever_they_stand(running: Predictor):
+    pixels = PICTURES["pixels"].tolist()
+    rows = [{"pixels": pixels[0], "garment": "coat"}, {"garment": "coat", "pixels": pixels[1]}]
+    plain = answer(running, PREDICT, v1(PICTURES))
+    assert answer(running, PREDICT, {"instances": rows}) == plain
+    assert answer(running, PREDICT, {"instances": [dict(reversed(row.items())) for row in rows]}) == plain
+    assert sum(looked_up(running).values()) == 4
+
+
 def test_only_a_request_with_its_key_has_the_store_read(running: Predictor):
     for body in (v2(PICTURES), v2({**PICTURES, "time": KEYED["time"]})):
         answer(running, INFER, body)
@@ -186,15 +197,40 @@ def test_clients_are_shown_the_model_as_it_is_without_a_service_and_may_add_the_
     assert [column["name"] for column in service["inputs"]] == ["pixels", "garment"]
     with predictor(["--bundle", publish(MODEL, PLAIN)], home) as plain:
         known = plain.client.get("/v2/models/wardrobe").json()
-        pages = [one.client.get("/v2/models/wardrobe/page").text for one in (running, plain)]
+        page = running.client.get("/", headers={"accept": "text/html"}).text
     assert said["inputs"] == known["inputs"]
-    assert "wardrobe_v1" not in pages[0]
+    assert "wardrobe" in page
+    assert "wardrobe_v1" not in page
     document = running.client.get("/openapi.json").json()
     for part, form in (("V2Request", v2), ("V1Request", v1)):
         schema = {"$ref": f"#/components/schemas/wardrobe.{part}", "components": document["components"]}
         for columns in (PICTURES, KEYED, {**PICTURES, "garment": KEYED["garment"]}):
             assert is_valid(schema, form(columns)), (part, columns)
         assert not is_valid(schema, form({**PICTURES, "light": np.array([1.0, 2.0])}))
+        assert "garment" not in json.dumps(document["components"]["schemas"][f"wardrobe.{part}"]["examples"])
+
+
+def make_alike(case: Case) -> None:
+    """What the document says in words only: objects all have the same columns, and a key names something."""
+    make_valid(case)
+    rows = case.body.get("instances", []) if isinstance(case.body, dict) else []
+    if rows and all(isinstance(row, dict) for row in rows):
+        common = set.intersection(*(set(row) for row in rows))
+        case.body["instances"] = [{name: row[name] for name in common} for row in rows]
+
+
+def test_whatever_fits_the_document_is_answered_as_it_says(running: Predictor):
+    document = running.client.get("/openapi.json").json()
+    for path in document["paths"].values():
+        path.get("post", {"requestBody": {"content": {}}})["requestBody"]["content"].pop(BINARY, None)
+    for operation in operations_of(document):
+        if operation.body and "version" not in operation.path:
+            url = str(running.client.base_url)
+            statuses = send_many(operation, GenerationMode.POSITIVE, make_alike, url)
+            assert (set(statuses), statuses[200] >= EXAMPLES) == ({200}, True), operation.label
+            refused = send_many(operation, GenerationMode.NEGATIVE, lambda _: None, url)
+            assert set(refused) <= {400, 404, 413}, operation.label
+    assert looked_up(running)["unknown"] > 0
 
 
 def test_context_may_be_missing_and_has_to_fit_its_field():

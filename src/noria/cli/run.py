@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
@@ -22,8 +23,12 @@ from noria.cli.output import console, print_json, show_path
 from noria.cli.preparing import Prepared, prepare
 from noria.cli.summary import Told, ask_to_close, describe, show_summary
 from noria.errors import NoriaError, TakenBackError
+from noria.settings import handed_on
 from noria.steps.judge import Decision, recall
 from noria.steps.workspace import now
+
+if TYPE_CHECKING:
+    from pipelines.containers import Containers
 
 
 def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_of: str = "", as_json: bool) -> int:
@@ -48,13 +53,21 @@ def run_pipeline(task: str, environment: str, pairs: Sequence[str], *, as_of: st
             raise told_of from error
         taken = time.monotonic() - clock
         record(prepared, started, taken, log, ended)
-        told = Told(prepared=prepared, decision=decision, ended=ended, seconds=taken, log=log)
+        given = words_of(environment, pairs, as_of)
+        told = Told(prepared=prepared, decision=decision, ended=ended, seconds=taken, log=log, given=given)
         answer = ask_to_close(prepared)
         if as_json:
             print_json(describe(told, answer))
         else:
             show_summary(screen, told, answer)
     return REFUSED if ended.outcome == "refused" else 0
+
+
+def words_of(environment: str, pairs: Sequence[str], as_of: str) -> tuple[str, ...]:
+    """What was asked of this run besides its task, as it is typed; the seed is left to the next one."""
+    pairs = [pair for pair in pairs if not pair.startswith("seed=")]
+    moment = ("--as-of", as_of) if as_of else ()
+    return ("--env", environment, *moment, *(word for pair in pairs for word in ("--param", pair)))
 
 
 def _conclude(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> tuple[Decision, Ended]:
@@ -81,10 +94,12 @@ def _execute(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> De
     from pipelines.laptop import run
 
     settings = prepared.workspace.settings
-    # What is cached are addresses in one object store: another store has its own cache.
-    cache = settings.home / "pipeline" / f"cache-{hashlib.sha256(settings.objects.encode()).hexdigest()[:12]}"
     graph = read_graph(COMPILED)
     names = [step.name for step in graph.steps]
+    containers = _containers(prepared, graph.steps[0].image)
+    # What is cached are addresses in one object store: another store has its own cache, and so has another runner.
+    place = settings.objects + (f" in {containers.image}" if containers else "")
+    cache = settings.home / "pipeline" / f"cache-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", buffering=1) as stream, Display(screen, names) as display:
         listener = Listener(display=display, log=stream, heard=heard)
@@ -95,6 +110,7 @@ def _execute(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> De
             cache=cache,
             store=prepared.workspace.store,
             listen=listener.hear,
+            containers=containers,
         )
         decision = msgspec.json.decode(found.read_bytes(), type=Decision)
         for name in names:
@@ -103,6 +119,18 @@ def _execute(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> De
     if graph.unheeded:
         screen.print(f"[dim]Not enforced on this machine: {'; '.join(_short(text) for text in graph.unheeded)}[/dim]")
     return decision
+
+
+def _containers(prepared: Prepared, image: str) -> Containers | None:
+    """What the steps' containers are given; None where steps are processes of this machine."""
+    settings, task = prepared.workspace.settings, prepared.task
+    if settings.runner != "docker":
+        return None
+    from pipelines.containers import check_image, containers_for
+
+    found = containers_for(settings, image, task.name, prepared.workspace.source_of(task), handed_on())
+    check_image(found, task, prepared.project)
+    return found
 
 
 def _short(text: str) -> str:

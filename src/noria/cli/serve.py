@@ -16,27 +16,35 @@ import msgspec
 
 from noria.cli.naming import find_task
 from noria.cli.project import enter_project
-from noria.errors import NoriaError, ServingError
+from noria.errors import NoriaError, ServingError, UsageError
 from noria.settings import Settings
 from noria.steps.workspace import Workspace
 
+OWN = {"--follow": "--task", "--host": "--host", "--http-port": "--http-port"}  # the predictor's, and ours for them
+USAGE = 2
 
-def serve_champion(task: str, *, host: str, http_port: int, as_json: bool) -> int:
-    """Run the predictor that follows the task's ledger until a signal ends it; returns its exit code."""
+
+def serve_champion(task: str, *, host: str, http_port: int, more: Sequence[str] = (), as_json: bool) -> int:
+    """Run the predictor that follows the task's ledger until a signal ends it; returns its exit code.
+
+    `more` are words for the predictor. UsageError where it does not take them, with what it says.
+    """
     find_task(task)
+    check_words(more)
     project = enter_project()
     workspace = Workspace.from_environment()
     if workspace.ledger(task).champion() is None:
         raise NoriaError(f"task {task} has no champion yet: `noria run --task {task}` makes one")
-    arguments = arguments_for(task, workspace.settings, host=host, http_port=http_port)
+    arguments = [*arguments_for(task, workspace.settings, host=host, http_port=http_port), *more]
     with _start(arguments, project) as predictor, _Echo(predictor) as echo:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: predictor.terminate())
         line = predictor.stdout.readline() if predictor.stdout else b""
         if not line:
-            raise ServingError(
-                f"the predictor ended with code {predictor.wait()} before it was ready: {echo.last_words()}"
-            )
+            raise _ended(predictor.wait(), echo.last_words())
+        if predictor.stdout and not line.startswith(b"{"):  # what was asked for is the predictor's help
+            sys.stdout.write((line + predictor.stdout.read()).decode())
+            return predictor.wait()
         sys.stdout.write(line.decode() if as_json else _words(line, task, host))
         sys.stdout.flush()
         return predictor.wait()
@@ -49,6 +57,23 @@ def arguments_for(task: str, settings: Settings, *, host: str, http_port: int) -
     if settings.online_password_file is not None:
         arguments += ["--online-password-file", str(settings.online_password_file)]
     return arguments
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse what has an option of the command's own; of all other options the predictor takes the last one given."""
+    for word in words:
+        name = word.partition("=")[0]
+        # The predictor takes an option by its first letters, too.
+        known = next((own for own in OWN if len(name) > len("--") and own.startswith(name)), None)
+        if known is not None:
+            raise UsageError(f"found {name} after --: expected {OWN[known]} before it, which noria serve hands on")
+
+
+def _ended(code: int, last_words: str) -> NoriaError:
+    """Why there is no ready line."""
+    if code == USAGE:
+        return UsageError(f"the predictor refuses its options: {last_words}")
+    return ServingError(f"the predictor ended with code {code} before it was ready: {last_words}")
 
 
 def _start(arguments: Sequence[str], project: Path) -> subprocess.Popen[bytes]:
@@ -84,7 +109,7 @@ class _Echo:
         """The reason that the predictor gave before it ended."""
         self._thread.join()
         last = self._last.decode(errors="replace").strip()
-        said = last.removeprefix("serving: ")
+        said = last.removeprefix("serving: ").removeprefix("python -m serving: error: ")
         if said != last:
             return said
         code = self._predictor.poll() or 0

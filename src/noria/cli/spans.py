@@ -24,9 +24,9 @@ def check_span(prepared: Prepared) -> None:
     parameters, span = prepared.parameters, (dataset.end.date() - dataset.start.date() + timedelta(days=1)).days
     if (asked := parameters.validation_days + parameters.holdout_days) >= span:
         raise UsageError(
-            f"validation takes {parameters.validation_days} days and the holdout {parameters.holdout_days}: expected "
-            f"fewer than the {span} days of the data, {dataset.start:%Y-%m-%d} to {dataset.end:%Y-%m-%d}, for "
-            f"{asked} leave none to train on. Widen the window or shorten these"
+            f"validation_days is {parameters.validation_days} and holdout_days {parameters.holdout_days}: expected "
+            f"fewer together than the {span} days of the data, {dataset.start:%Y-%m-%d} to {dataset.end:%Y-%m-%d}, "
+            f"for {asked} leave none to train on. Widen the window or shorten these"
         )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +16,13 @@ from rich.text import Text
 from noria.cli.asking import Asked, ask_champion
 from noria.cli.ending import Ended
 from noria.cli.failing import failure_of
+from noria.cli.figures import figures_table
 from noria.cli.output import make_table, show_path
 from noria.cli.preparing import Prepared
 from noria.errors import EvidenceError, NoriaError
-from noria.ml.scores import Evaluation, Interval, Scores
+from noria.ml.scores import Evaluation
+from noria.settings import handed_on
 from noria.steps.judge import Decision
-
-NAMES = ("candidate", "champion", "rule", "no-skill")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Told:
     ended: Ended
     seconds: float
     log: Path
+    given: tuple[str, ...] = ()  # the words of the command that make this run differ from one with --task alone
 
     @property
     def evaluation(self) -> Evaluation:
@@ -63,7 +66,7 @@ def ask_to_close(prepared: Prepared) -> Answer:
 def show_summary(console: Console, told: Told, answer: Answer) -> None:
     """Show figures, gates, verdict, an answered prediction, and where to go from here."""
     console.print()
-    console.print(_figures(told.evaluation))
+    console.print(figures_table(f"{told.evaluation.rows:,} held-out rows", told.evaluation))
     console.print(_gates(told.decision))
     console.print(_verdict(told))
     if answer.asked:
@@ -73,9 +76,9 @@ def show_summary(console: Console, told: Told, answer: Answer) -> None:
     console.print(f"  Report   {show_path(told.report)}", soft_wrap=True, markup=False)
     console.print(f"  Log      {show_path(str(told.log))}", soft_wrap=True, markup=False)
     console.print("\nNext")
-    for command, what in _next(told):
-        typed = command.replace("noria", _command(), 1)
-        console.print(f"  [bold]{typed}[/bold]{' ' * max(2, 54 - len(typed))}{what}", soft_wrap=True)
+    for words, what in next_commands(told):
+        typed = f"{spell_settings(handed_on())}{_command()} {shlex.join(words)}"
+        console.print(Text.assemble("  ", (typed, "bold"), f"{' ' * max(2, 54 - len(typed))}{what}"), soft_wrap=True)
 
 
 def _command() -> str:
@@ -86,20 +89,23 @@ def _command() -> str:
     return show_path(str(own)) if own.exists() else "noria"
 
 
-def _next(told: Told) -> tuple[tuple[str, str], ...]:
-    """The three commands worth knowing now."""
-    name = told.prepared.task.name
+def spell_settings(variables: Mapping[str, str]) -> str:
+    """Noria's settings among these, to stand in front of a command: a run's may have been given for it alone."""
+    # An address with an @ may hold a password, which is not to be shown.
+    told = {name: value for name, value in variables.items() if name.startswith("NORIA_") and "@" not in value}
+    return "".join(f"{name}={shlex.quote(value)} " for name, value in sorted(told.items()))
+
+
+def next_commands(told: Told) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """The three commands worth knowing now, as the words after `noria`, and what each does."""
+    task = ("--task", told.prepared.task.name)
+    status = ("status", *task), "the champion, the last runs and verdicts"
+    # The same run but for its seed: a run that differs in nothing finds its own results again.
+    again = ("run", *task, *told.given, "--param", f"seed={told.prepared.parameters.seed + 1}")
     if told.ended.outcome == "refused":
-        return (
-            (f"noria status --task {name}", "the champion, the last runs and verdicts"),
-            (f"noria releases --task {name}", "the ledger, with the reasons"),
-            (f"noria run --task {name} --param seed=2", "another candidate"),
-        )
-    return (
-        (f"noria serve --task {name}", "serve the champion, and follow the ledger"),
-        (f"noria status --task {name}", "the champion, the last runs and verdicts"),
-        (f"noria run --task {name} --param seed=2", "challenge the champion"),
-    )
+        return status, (("releases", *task), "the ledger, with the reasons"), (again, "another candidate")
+    serve = ("serve", *task), "serve the champion, and follow the ledger"
+    return serve, status, (again, "challenge the champion")
 
 
 def describe(told: Told, answer: Answer) -> dict[str, object]:
@@ -120,24 +126,6 @@ def describe(told: Told, answer: Answer) -> dict[str, object]:
         "report": told.report,
         "log": str(told.log),
     }
-
-
-def _figures(evaluation: Evaluation) -> Table:
-    title = f"{evaluation.rows:,} held-out rows, {evaluation.confidence:.0%} intervals"
-    table = make_table(title, ["", "accuracy", "log loss", "ECE"])
-    for name in NAMES:
-        if scores := evaluation.scores.get(name):
-            style = "bold" if name == "candidate" else ""
-            table.add_row(name, *(_interval(value) for value in _main(scores)), style=style)
-    return table
-
-
-def _main(scores: Scores) -> tuple[Interval, Interval, Interval]:
-    return scores.accuracy, scores.log_loss, scores.ece
-
-
-def _interval(value: Interval) -> str:
-    return f"{value.value:.4f} [{value.low:.4f}, {value.high:.4f}]"
 
 
 def _gates(decision: Decision) -> Table:

@@ -78,8 +78,8 @@ def split_by_time(
         left_out = int((~kept).sum())
         without = f", and {left_out:,} rows reach into a later part and are left out" if left_out else ""
         raise DatasetError(
-            f"no row for {', '.join(empty)}: the rows span {days.min()} to {days.max()}, and validation takes "
-            f"{validation_days} days, the holdout {holdout_days}{without}. Widen the window or shorten these"
+            f"no row for {', '.join(empty)}: the rows span {days.min()} to {days.max()}, and validation_days is "
+            f"{validation_days}, holdout_days {holdout_days}{without}. Widen the window or shorten these"
         )
     return Split(**parts)
 
