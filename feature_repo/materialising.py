@@ -41,7 +41,7 @@ class ViewReport:
     written: int
     same: int  # stood there already
     older: int  # what is kept is newer
-    without_key: int  # a row that lacks a key is nobody's
+    without_key: int  # keys that lack a part; their rows are nobody's
     seconds: float  # to find and to pack them
 
 
@@ -76,9 +76,10 @@ def materialise(
 ) -> Materialised:
     """Write each key's newest row at or before `as_of` into the store, all views and their marks in one write.
 
-    Of each view only rows from `lateness` before its mark on are looked at; all of them where it has no mark or where
-    lateness is None. `tables` is a folder or an s3:// prefix that holds <view>.parquet. Raises SourceError for tables
-    that are missing or torn, StoreError where the store cannot be written: then nothing was.
+    Of each view only rows from `lateness` before its mark on are looked at, or before `as_of` where that is earlier;
+    all of them where it has no mark or where lateness is None. `tables` is a folder or an s3:// prefix that holds
+    <view>.parquet. Raises SourceError for tables that are missing or torn, StoreError where the store cannot be
+    written: then nothing was.
     """
     if as_of.tzinfo is None:
         raise UsageError(f"{as_of} lacks a time zone: expected a moment such as {as_of.replace(tzinfo=UTC)}")
@@ -119,12 +120,21 @@ def _reader(tables: Path | str) -> Reader:
 def _work(
     view: FeatureView, source: DataSource, mark: int | None, as_of: datetime, lateness: timedelta | None
 ) -> _Work:
-    since = EPOCH + mark * MICROSECOND - lateness if mark is not None and lateness is not None else None
     names = tuple(each.name for each in view.fields)
+    since = _since(mark, as_of, lateness)
     return _Work(
         view=view,
         pull=Pull(source=source, keys=view.keys, features=names, time=STAMP, created=None, start=since, end=as_of),
     )
+
+
+def _since(mark: int | None, as_of: datetime, lateness: timedelta | None) -> datetime | None:
+    """From when on rows are looked at; None for all of them. A mark that lies after `as_of` hides nothing before it."""
+    if mark is None or lateness is None:
+        return None
+    last = min(EPOCH + mark * MICROSECOND, as_of)
+    # Further back than the calendar goes lies no row.
+    return last - lateness if last - datetime.min.replace(tzinfo=UTC) > lateness else None
 
 
 def _rows(work: _Work, engine: Engine, reader: Reader) -> Iterator[tuple[bytes, bytes]]:

@@ -28,9 +28,13 @@ Answered = Callable[["Completed"], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
-    """The supplied features by name, (rows,), for each row's moment, with each view's statuses by row."""
+    """The supplied features by name, (rows,), for each row's moment, with each view's statuses by row.
+
+    The `context` is as it is stored; no model takes it.
+    """
 
     features: Mapping[str, NDArray[Any]]
+    context: Mapping[str, Sequence[Stored]]
     moments: Sequence[int]
     statuses: Mapping[str, Sequence[Status]]
     note: Note | None
@@ -40,13 +44,14 @@ class Completer:
     """Finds the features that a plan's service supplies, all rows and views of a request in one read."""
 
     def __init__(self, plan: Plan, online: Online, now: Callable[[], float] = time) -> None:
-        columns = {column.name: column for column in plan.supplied}
+        columns = {column.name: column for column in (*plan.supplied, *plan.context)}
         self._online = online
         self._now = now
         self._views = [ViewReader(view, columns) for view in plan.service.views]
-        self._types = {name: column.dtype for name, column in columns.items()}
+        self._types = {column.name: column.dtype for column in plan.supplied}
+        self._context = tuple(column.name for column in plan.context)
         self._ages = {age.name: age.of for age in plan.service.ages if age.name in columns}
-        plain = [name for name in columns if name not in self._ages]
+        plain = [name for name in self._types if name not in self._ages]
         kinds = dict.fromkeys(self._types[name] for name in plain)
         self._kinds = [(kind, [name for name in plain if self._types[name] == kind]) for kind in kinds]
 
@@ -88,8 +93,14 @@ class Completer:
                 at = [max(moment, row.event) if row else moment for moment, (_, row) in zip(at, chosen, strict=True)]
             picked = [view.values_of(row) for _, row in chosen]
             values.update(zip(view.fields, zip(*picked, strict=True), strict=True))
-        features = self._arrange(values, at)
-        return Completed(features=features, moments=at, statuses=statuses, note=write_note(statuses))
+        ages = {name: self._age(values[of], at) for name, of in self._ages.items()}
+        return Completed(
+            features=self._arrange(values, ages),
+            context={name: ages[name].tolist() if name in ages else values[name] for name in self._context},
+            moments=at,
+            statuses=statuses,
+            note=write_note(statuses),
+        )
 
     def _resolve(
         self, view: ViewReader, keys: Sequence[bytes | None], packed: Mapping[bytes, bytes | None] | None
@@ -124,7 +135,12 @@ class Completer:
             row_kept = None
         return Found(row=row_kept, status="last known", missing=missing)
 
-    def _arrange(self, values: dict[str, Sequence[Stored]], moments: Sequence[int]) -> dict[str, NDArray[Any]]:
+    def _age(self, instants: Sequence[Stored], moments: Sequence[int]) -> NDArray[np.float64]:
+        return age_minutes(np.array(moments, np.int64), np.array(instants, np.float64))
+
+    def _arrange(
+        self, values: Mapping[str, Sequence[Stored]], ages: Mapping[str, NDArray[np.float64]]
+    ) -> dict[str, NDArray[Any]]:
         """The columns that the model takes: NaN or "" for what is missing, and ages worked out as in training."""
         arrays: dict[str, NDArray[Any]] = {}
         for dtype, names in self._kinds:
@@ -133,7 +149,4 @@ class Completer:
             if dtype.kind == "O":
                 found = [["" if one is None else one for one in rows] for rows in found]
             arrays.update(zip(names, np.array(found, dtype), strict=True))
-        for name, of in self._ages.items():
-            minutes = age_minutes(np.array(moments, np.int64), np.array(values[of], np.float64))
-            arrays[name] = minutes.astype(self._types[name])
-        return {name: arrays[name] for name in self._types}
+        return {name: ages[name].astype(kind) if name in ages else arrays[name] for name, kind in self._types.items()}

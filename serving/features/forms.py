@@ -25,7 +25,8 @@ class Forms:
         self._completes = completes
         self._features = frozenset(column.name for column in plan.features)
         self._supplied = frozenset(column.name for column in plan.supplied)
-        self._asked = frozenset(column.name for column in plan.asked)
+        self._asked = frozenset(column.name for column in (plan.asked if plan.supplied else plan.features))
+        self._keys = frozenset(column.name for column in plan.keys)
         self._all = self._features | {column.name for column in plan.further}
         self._known: dict[frozenset[str], Form] = {}  # as many as there are ways to leave a few columns out
 
@@ -34,11 +35,20 @@ class Forms:
         form = self._known.get(names)
         if form is None:
             self._check(names)
-            form = self._known[names] = Form(names=names, full=self._supplied <= names)
+            form = self._known[names] = Form(names=names, full=not self._is_looked_up(names))
         return form
+
+    def _is_looked_up(self, names: frozenset[str]) -> bool:
+        """Say whether the store is asked: for features that lack, or for context alone, where somebody may want it."""
+        if self._supplied:
+            return not self._supplied <= names
+        return self._completes and self._keys <= names
 
     def _check(self, names: Collection[str]) -> None:
         found, service = frozenset(names), self._plan.service.name
+        if not self._supplied:
+            self._check_alone(found)
+            return
         if strange := sorted(found - self._all):
             raise RequestError(
                 f"found the columns {show(strange)}: expected {show(sorted(self._asked))} for the service {service} to "
@@ -60,4 +70,14 @@ class Forms:
             raise RequestError(
                 f"found none of {show(sorted(self._supplied))}: expected them, because this predictor reads no online "
                 f"store for the service {service}; send them, or have it started with --online"
+            )
+
+    def _check_alone(self, found: frozenset[str]) -> None:
+        """Refuse columns for a model that brings all of its features itself."""
+        missing, strange = sorted(self._features - found), sorted(found - self._all)
+        if missing or strange:
+            beside = sorted(self._all - self._features)
+            said = f"no {show(missing)}" if missing else f"the columns {show(strange)}"
+            raise RequestError(
+                f"found {said}: expected {show(sorted(self._features))}, and beside them at most {show(beside)}"
             )

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from random import random
@@ -16,6 +16,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from noria.errors import UsageError
+from noria.features import Stored
 from serving.features.figures import StoreFigures
 from serving.features.note import Status
 
@@ -27,7 +28,10 @@ LAST_SECONDS = 5.0  # to write what is left at the end
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
-    """A completed request: its keys, what it brought itself, and what the store added, (rows,) by column."""
+    """A completed request: its keys, what it brought itself, and what the store added, (rows,) by column.
+
+    The `context` was found along with that, and given to no model. Of what it brought, only single values are written.
+    """
 
     id: str
     rows: int
@@ -36,6 +40,7 @@ class Given:
     given: Mapping[str, NDArray[Any]]
     features: Mapping[str, NDArray[Any]]
     views: Mapping[str, Sequence[Status]]
+    context: Mapping[str, Sequence[Stored]] = field(default_factory=dict)
 
 
 class FeaturesLog:
@@ -127,7 +132,8 @@ def _write_whole(file: int, text: bytes) -> None:
 def write_lines(given: Given) -> list[bytes]:
     """The lines of a request."""
     keys = {name: [None if key == "" else key for key in rows] for name, rows in given.keys.items()}
-    own, features = _lists(given.given), _lists(given.features)
+    own = _lists({name: values for name, values in given.given.items() if values.ndim == 1})
+    features = {**_lists(given.features), **given.context}
     return [
         msgspec.json.encode(
             {
@@ -144,5 +150,5 @@ def write_lines(given: Given) -> list[bytes]:
     ]
 
 
-def _lists(columns: Mapping[str, NDArray[Any]]) -> dict[str, list[Any]]:
+def _lists(columns: Mapping[str, NDArray[Any]]) -> dict[str, Sequence[Any]]:
     return {name: values.tolist() for name, values in columns.items()}

@@ -10,7 +10,7 @@ from serving.batching import Batcher, OverloadError
 from serving.features.completer import Completed, Completer
 from serving.features.log import FeaturesLog, Given
 from serving.features.plan import Plan
-from serving.features.reader import PartialRequest, ServiceReader
+from serving.features.reader import ContextReader, PartialRequest, ServiceReader
 from serving.features.source import Feed
 from serving.metrics import ModelMetrics
 from serving.protocol import PredictionRequest
@@ -29,6 +29,14 @@ class Reads:
         self.waiting = 0
         self._at_rest: list[Callable[[], None]] = []
         metrics.watch_features(completer.views)
+
+    def note(self, request: PartialRequest, completed: Completed) -> None:
+        """Count what was found, and log it where that is wanted."""
+        for view, statuses in completed.statuses.items():
+            for status in set(statuses):
+                self.metrics.features[view, status] += statuses.count(status)
+        if self.log is not None and self.log.wants():
+            self.log.put(_describe(request, completed))
 
     def when_at_rest(self, action: Callable[[], None]) -> None:
         """Do it as soon as nobody waits."""
@@ -85,14 +93,9 @@ class Completion:
 
     def _go_on(self, completed: Completed) -> None:
         request, reads = self._request, self._reads
-        metrics = reads.metrics
-        for view, statuses in completed.statuses.items():
-            for status in set(statuses):
-                metrics.features[view, status] += statuses.count(status)
+        reads.note(request, completed)
         if completed.note is not None and completed.note.features == "degraded":
-            metrics.degraded += 1
-        if reads.log is not None and reads.log.wants():
-            reads.log.put(_describe(request, completed))
+            reads.metrics.degraded += 1
         request.features = {**request.features, **completed.features}
         request.note = completed.note
         self._held = self._submit(request, self._done)
@@ -107,6 +110,7 @@ def _describe(request: PartialRequest, completed: Completed) -> Given:
         given=request.features,
         features=completed.features,
         views=completed.statuses,
+        context=completed.context,
     )
 
 
@@ -139,11 +143,36 @@ class CompletingOccupant(Occupant):
         self.reads.when_at_rest(super().close)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WatchingOccupant(Occupant):
+    """Reads the context of requests that have keys, beside the model and not before it: no answer depends on it."""
+
+    reads: Reads
+
+    def submit(self, request: PredictionRequest, done: Told) -> Held:
+        """See Occupant."""
+        held = super().submit(request, done)
+        if isinstance(request, PartialRequest) and self.reads.waiting < self.reads.most:
+            self._look_up(request)
+        return held
+
+    def _look_up(self, request: PartialRequest) -> None:
+        reads = self.reads
+
+        def told(completed: Completed) -> None:
+            reads.note(request, completed)
+            reads.ended()
+
+        reads.waiting += 1
+        reads.completer.find(request.entities, request.moments, request.rows, told)
+
+
 def seat(one: Occupant, plan: Plan, feed: Feed | None, *, most_rows: int, most_waiting: int) -> Occupant:
     """The occupant as one that reads both kinds of requests, and completes them where there is a store."""
     kept = {field.name: getattr(one, field.name) for field in fields(one)}
-    kept["reader"] = ServiceReader(plan, one.model.outputs, most_rows, completes=feed is not None)
+    reader = ServiceReader if plan.supplied else ContextReader
+    kept["reader"] = reader(plan, one.model.outputs, most_rows, completes=feed is not None)
     if feed is None:
         return Occupant(**kept)
     reads = Reads(Completer(plan, feed.online), feed.log, one.metrics, most_waiting)
-    return CompletingOccupant(**kept, reads=reads)
+    return CompletingOccupant(**kept, reads=reads) if plan.supplied else WatchingOccupant(**kept, reads=reads)

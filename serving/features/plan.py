@@ -21,12 +21,14 @@ class Plan:
     """The columns of a request, by where they come from.
 
     A request has either all features, or `own` and `keys`; then `supplied` are found by the keys. Either kind may say
-    who is asked about (`identity`), and for which `moment`, in µs since 1970.
+    who is asked about (`identity`), and for which `moment`, in µs since 1970. The `context` is read along with them. It
+    is counted and logged, and the model is given none of it.
     """
 
     service: FeatureService
     features: tuple[Column, ...]
     supplied: tuple[Column, ...]
+    context: tuple[Column, ...]
     own: tuple[Column, ...]
     keys: tuple[Column, ...]  # some may be features of the request's own
     identity: Column
@@ -53,20 +55,21 @@ class Plan:
 
 
 def make_plan(facts: Facts) -> Plan | None:
-    """The plan of a bundle; None where no feature comes from a service. BundleError where the two do not fit."""
+    """The plan of a bundle; None where no column comes from a service. BundleError where the two do not fit."""
     service, schema = facts.service, facts.schema
     if service is None:
         return None
     names = {field.name for field in service.fields()} | {age.name for age in service.ages}
-    supplied = tuple(column for column in schema.features if column.name in names)
-    if not supplied:
+    found = tuple(column for column in schema.described if column.name in names)
+    if not found:
         return None
     if faults := list(_faults(service, schema)):
         raise BundleError(f"the features of service {service.name} do not fit the bundle's schema: {'; '.join(faults)}")
     return Plan(
         service=service,
         features=schema.features,
-        supplied=supplied,
+        supplied=tuple(column for column in found if column.role == "feature"),
+        context=tuple(column for column in found if column.role == "context"),
         own=tuple(column for column in schema.features if column.name not in names),
         keys=tuple(schema[key] for key in service.keys),
         identity=schema.id,
@@ -77,17 +80,18 @@ def make_plan(facts: Facts) -> Plan | None:
 def _faults(service: FeatureService, schema: Schema) -> Iterator[str]:
     """What would keep a completed request from being one that the model takes."""
     columns = {column.name: column for column in schema.columns}
+    described = {column.name: column for column in schema.described}
     for key in service.keys:
         column = columns.get(key)
         if column is None or column.shape or column.type not in {"string", "int32", "int64"}:
             yield f"key {key!r} is {_name(column)}: expected a column of single texts or whole numbers"
     for field in service.fields():
-        column = columns.get(field.name)
-        if column is not None and column.role == "feature":
+        column = described.get(field.name)
+        if column is not None:
             yield from _faults_of(field, column)
     for age in service.ages:
-        column = columns.get(age.name)
-        if column is not None and column.role == "feature" and (column.dtype.kind != "f" or column.shape):
+        column = described.get(age.name)
+        if column is not None and (column.dtype.kind != "f" or column.shape):
             yield f"age {age.name!r} is {_name(column)}: expected a column of single floats"
 
 
@@ -95,6 +99,8 @@ def _faults_of(field: Field, column: Column) -> Iterator[str]:
     kinds = {"string": "O", "int64": "iuf", "float64": "f"}[field.type]
     if column.shape or column.dtype.kind not in kinds:
         yield f"field {field.name!r} of {field.type} is {_name(column)}: expected single values of such a kind"
+    if column.role == "context":  # nobody is given it, so it may be missing
+        return
     if field.default is None and (column.maximum_null_share <= 0 or column.dtype.kind in "iu"):
         yield f"field {field.name!r} has no default, and column {_name(column)} lets no value be missing: give it one"
 

@@ -44,16 +44,17 @@ class ServiceReader(RequestReader):
             is_moment = column.name == plan.moment.name
             self._by_name[column.name] = MomentReader(column) if is_moment else ColumnReader(column)
         self._instances_of: dict[Form, InstanceReader] = {}
-        sign = plan.supplied[0].name
         self._guesses = [(_quote(name), frozenset({name})) for name in (column.name for column in plan.further)]
-        self._guesses.append((_quote(sign), frozenset(column.name for column in plan.supplied)))
+        if plan.supplied:
+            self._guesses.append((_quote(plan.supplied[0].name), frozenset(column.name for column in plan.supplied)))
         self._features = frozenset(column.name for column in plan.features)
         self._own = frozenset(column.name for column in plan.own)
+        self._alone = self._forms.find(self._features)  # the features, and nothing beside them
 
     def read_tensors(self, envelope: V2Envelope, read: Read) -> PredictionRequest:
         """See RequestReader."""
         names = frozenset(tensor.name for tensor in envelope.inputs)
-        if names == self._features or len(names) != len(envelope.inputs):  # all of them, or one twice
+        if (names == self._features and self._alone.full) or len(names) != len(envelope.inputs):  # or one twice
             return super().read_tensors(envelope, read)
         form = self._forms.find(names)
         arrays, rows = self._read_inputs(envelope, read, self._by_name)
@@ -100,6 +101,8 @@ class ServiceReader(RequestReader):
     def _finish(self, request: PredictionRequest, form: Form) -> PredictionRequest:
         """The request with the model's own columns; what else came along is checked by now, and left."""
         arrays, plan = request.features, self._plan
+        if form is self._alone and form.full:
+            return request
         of = plan.features if form.full else plan.own
         features = {column.name: arrays[column.name] for column in of}
         if form.full:
@@ -115,6 +118,36 @@ class ServiceReader(RequestReader):
             entities={key.name: _check_keys(key, arrays[key.name].tolist()) for key in plan.keys},
             moments=arrays.get(plan.moment.name),
         )
+
+
+class ContextReader(ServiceReader):
+    """Reads requests for a model that is given nothing of its service; those without keys at no more cost."""
+
+    def __init__(self, plan: Plan, outputs: Sequence[OutputSpec], max_rows: int, *, completes: bool) -> None:
+        super().__init__(plan, outputs, max_rows, completes=completes)
+        self._quoted = frozenset(map(_quote, self._readers))
+
+    def read_tensors(self, envelope: V2Envelope, read: Read) -> PredictionRequest:
+        """See RequestReader."""
+        if len(envelope.inputs) <= len(self._readers) and self._alone.full:  # the model's own, or wrong
+            return RequestReader.read_tensors(self, envelope, read)
+        return super().read_tensors(envelope, read)
+
+    def _read_instances(self, data: bytes) -> tuple[Form, dict[str, NDArray[Any]], int]:
+        if self._alone.full and self._seems_alone(data):
+            try:
+                return self._alone, *self._instances.read(data)
+            except RequestError:  # there may be a key after all, or more to say
+                pass
+        return super()._read_instances(data)
+
+    def _seems_alone(self, data: bytes) -> bool:
+        """By its first and its last name: to look at all of the text would cost as much as a part of its reading."""
+        first, last = data.find(b'"'), data.rfind(b'"')
+        if first < 0:  # bare values
+            return True
+        names = data[first : data.find(b'"', first + 1) + 1], data[data.rfind(b'"', 0, last) : last + 1]
+        return self._quoted.issuperset(names)
 
 
 def _check_keys(column: Column, keys: list[Any]) -> list[str | int]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def describe_service(model: ServedModel) -> dict[str, str]:
     """A parameter of the metadata that names the service, what it supplies, and the inputs of a request without that.
 
-    It is JSON text, because a parameter may be no object. Nothing, where no request is completed.
+    It is JSON text, because a parameter may be no object. Nothing, where the store is not asked. The `context` is read
+    along, and changes no answer.
     """
     plan = model.plan
     if plan is None or not model.completes:
@@ -23,6 +24,7 @@ def describe_service(model: ServedModel) -> dict[str, str]:
     about = {
         "name": plan.service.name,
         "supplies": [column.name for column in plan.supplied],
+        **({"context": [column.name for column in plan.context]} if plan.context else {}),
         "inputs": describe_inputs(plan.asked),
         "optional": describe_inputs(plan.optional),
     }

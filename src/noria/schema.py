@@ -28,7 +28,8 @@ ColumnType = Literal[
     "timestamp",
 ]
 # `known` is the moment at which the label became known, `key` an entity's name by which features are found.
-Role = Literal["id", "time", "feature", "label", "group", "owner", "known", "key"]
+# `context` is joined, checked and described as a feature is, and no model ever takes it: people look at rows by it.
+Role = Literal["id", "time", "feature", "label", "group", "owner", "known", "key", "context"]
 PersonalClass = Literal["none", "pseudonymous", "personal", "sensitive"]
 
 NUMPY_TYPES: Mapping[str, np.dtype[Any]] = {
@@ -139,6 +140,11 @@ class Schema:
     def features(self) -> tuple[Column, ...]:
         """The model's inputs, in the order in which the network takes them."""
         return self._of_role("feature")
+
+    @property
+    def described(self) -> tuple[Column, ...]:
+        """The model's inputs and the context, in the schema's order: what is known of a row when it is asked about."""
+        return tuple(column for column in self.columns if column.role in ("feature", "context"))
 
     @property
     def id(self) -> Column:

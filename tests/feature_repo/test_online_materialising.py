@@ -62,6 +62,24 @@ def test_a_late_row_gets_in_if_it_comes_within_the_lateness(
     assert done.views["stock"].since == (None if lateness is None else at(2) - lateness)
 
 
+def test_a_mark_that_lies_ahead_hides_nothing(online: OnlineStore, tmp_path: Path) -> None:
+    materialise(online, SHOP, write_shop(tmp_path, [("a", 0, 1, 0.5, "x")]), at(100_000))
+    write_shop(tmp_path, [("a", 0, 1, 0.5, "x"), ("a", 500, 2, 0.5, "new")])
+    assert materialise(online, SHOP, tmp_path, at(500)).views["stock"].since == at(500) - 24 * HOUR
+    assert kept(online, STOCK, "a") == (500.0, (2, 0.5, "new"))
+
+
+@pytest.mark.parametrize(("years", "whole"), [(1900, False), (2100, True)])
+def test_a_lateness_reaches_as_far_back_as_the_calendar(
+    online: OnlineStore, tmp_path: Path, years: int, whole: bool
+) -> None:
+    materialise(online, SHOP, write_shop(tmp_path, [("b", 0, 1, 0.5, "x")]), at(2))
+    write_shop(tmp_path, [("a", 0, 1, 0.5, "x")])
+    done = materialise(online, SHOP, tmp_path, at(2), lateness=timedelta(days=365) * years)
+    assert (done.views["stock"].since is None) == whole
+    assert kept(online, STOCK, "a") == (0.0, (1, 0.5, "x"))
+
+
 def test_an_older_moment_takes_nothing_back(online: OnlineStore, tmp_path: Path) -> None:
     tables = write_shop(tmp_path, [("a", 0, 1, 0.5, "x"), ("a", 3, 2, 0.5, "y")])
     materialise(online, SHOP, tables, at(3))

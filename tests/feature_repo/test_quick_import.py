@@ -25,7 +25,8 @@ with tempfile.TemporaryDirectory() as folder:
     print(join_features(asked, Path(folder), SERVICE)["ink"].to_pylist(), "torch" in sys.modules)
 """
 AFTERWARDS = """
-import feature_repo, feast.torch_wrapper, sys, typeguard
+import feature_repo, sys, typeguard
+from feast.torch_wrapper import get_torch
 
 @typeguard.typechecked
 def double(number: int) -> int:
@@ -34,7 +35,7 @@ def double(number: int) -> int:
 try:
     double("a")
 except typeguard.TypeCheckError:
-    print("checked", feast.torch_wrapper.get_torch() is sys.modules["torch"])
+    print("checked", get_torch() is sys.modules["torch"])
 """
 LATE = """
 import feast, feast.torch_wrapper as door

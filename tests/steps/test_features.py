@@ -159,6 +159,14 @@ def test_the_store_is_asked_with_keys_and_moments_and_given_no_value(sales, work
     assert rows["told"].tolist() == made.dataset.load(["told"])["told"].tolist()
 
 
+def test_rows_that_are_handed_on_some_at_a_time_keep_their_own_features(sales, workspace, monkeypatch):
+    monkeypatch.setattr(features, "GROUP", 7)
+    made = read(workspace)
+    rows = workspace.fetch_dataset(add(workspace, made, answer)).load()
+    assert rows["stock"].tolist() == list(range(100))
+    assert rows["id"].tolist() == [f"sale {row}" for row in range(100)]
+
+
 WRONG = {
     "lost": lambda answered: answered.slice(1),
     "doubled": lambda answered: pa.concat_tables([answered, answered.slice(99)]),

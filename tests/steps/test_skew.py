@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -76,7 +77,9 @@ def tables(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def line(after: timedelta, *, harbour: str = "Oslo", views: dict[str, str] | None = None, **features: object) -> bytes:
+def line(
+    after: timedelta, *, harbour: str | int = "Oslo", views: dict[str, str] | None = None, **features: object
+) -> bytes:
     return msgspec.json.encode(
         {
             "moment": int(seconds(NOON + after) * 1e6),
@@ -119,6 +122,37 @@ def test_a_feature_that_was_served_wrongly_is_named_with_its_first_row(tables: P
     assert found.differences[0].keys == {"boat": "Ada", "harbour": "Oslo"}
     assert found.equal == found.values - 3
     assert "rested: 2 of 6 rows" in next(iter(worst(found)))
+
+
+def test_a_value_is_compared_as_the_datasets_column_has_it(tables: Path) -> None:
+    narrow = Schema(
+        columns=tuple(
+            replace(column, type="float32") if column.name in ("length", "rested") else column
+            for column in SCHEMA.columns
+        )
+    )
+    pq.write_table(
+        pq.read_table(tables / "boat.parquet").set_column(2, "length", [[0.1, 10.0]]), tables / "boat.parquet"
+    )
+    (tables / "log").write_bytes(
+        line(timedelta(0), length=0.10000000149011612, flag="NO", rested=60.0, berths=3.0) + b"\n"
+    )
+    found = compare_log(read_log(tables / "log"), service=SERVICE, schema=narrow, tables=tables, join=join_features)
+    assert found.differences == ()
+
+
+def test_keys_that_are_numbers_are_compared_as_well(tables: Path) -> None:
+    numbered = Schema(
+        columns=tuple(replace(one, type="int64") if one.name == "harbour" else one for one in SCHEMA.columns)
+    )
+    harbours = pq.read_table(tables / "harbour.parquet")
+    pq.write_table(harbours.set_column(0, "harbour", pa.array([5])), tables / "harbour.parquet")
+    log = tables / "log"
+    log.write_bytes(line(timedelta(0), harbour=5, length=9.0, flag="NO", rested=60.0, berths=3.0) + b"\n")
+    found = compare_log(read_log(log), service=SERVICE, schema=numbered, tables=tables, join=join_features)
+    assert (found.values, found.share) == (4, 1.0)
+    with pytest.raises(UsageError, match="keys of another type than the schema"):
+        compare(tables, line(timedelta(0), harbour=5))
 
 
 def test_a_value_from_the_future_and_one_that_is_lacking_are_differences(tables: Path) -> None:

@@ -33,7 +33,7 @@ class Exploration:
     """`balance` counts rows by class, `unlabelled` those with no label or one that names no class.
 
     `start` and `end` are the first and last event time as ISO text in UTC, "" where there is none. Personal columns are
-    counted for missing values and for nothing else; `unseen` names them, and the features that have no distribution.
+    counted for missing values and for nothing else; `unseen` names them, and what else has no distribution.
     """
 
     rows: int
@@ -64,7 +64,7 @@ def explore(schema: Schema, rows: Rows, classes: Sequence[str], nulls: Nulls | N
     times = rows[schema.time.name] if open_ else np.full(len(labels), "NaT", "datetime64[us]")
     known = times[~np.isnat(times)]
     measures = measure(schema, rows, nulls)
-    texts = [column for column in schema.features if column.type == "string" and column.personal == "none"]
+    texts = [column for column in schema.described if column.type == "string" and column.personal == "none"]
     seen = {each.name.partition(":")[0] for each in measures} | {column.name for column in texts}
     return Exploration(
         rows=len(labels),
@@ -79,7 +79,7 @@ def explore(schema: Schema, rows: Rows, classes: Sequence[str], nulls: Nulls | N
         ),
         distributions=tuple(distribute(each) for each in measures),
         categories=tuple(categorize(column.name, rows[column.name], stated.get(column.name)) for column in texts),
-        unseen=tuple(column.name for column in schema.features if column.name not in seen),
+        unseen=tuple(column.name for column in schema.described if column.name not in seen),
         pairs=correlate(measures),
         ties=tie_to_classes(measures, labels, len(classes)),
         seasons=find_seasons(times, labels, len(classes)),

@@ -29,9 +29,9 @@ class Measure:
 
 
 def measure(schema: Schema, rows: Rows, nulls: Nulls | None = None) -> tuple[Measure, ...]:
-    """The measures of all features that are numbers and not personal, in the schema's order."""
+    """The measures of all features and context that are numbers and not personal, in the schema's order."""
     found: list[Measure] = []
-    for column in schema.features:
+    for column in schema.described:
         if column.type in ("string", "timestamp") or column.personal != "none":
             continue
         values = rows[column.name]

@@ -179,7 +179,7 @@ def _describe_column(column: Column, rows: Rows, stated: Nulls, count: int) -> C
 
 
 def _series(column: Column, values: NDArray[Any]) -> tuple[Series, ...]:
-    if column.personal != "none" or column.role not in {"feature", "group"} or column.type == "timestamp":
+    if column.personal != "none" or column.role not in {"feature", "context", "group"} or column.type == "timestamp":
         return ()
     if column.type == "string":
         return (count_strings("value", values.ravel()),)

@@ -153,7 +153,8 @@ def _check_disguises(whole: _Whole) -> Iterator[Finding]:
     label = whole.table.schema.label
     if label.name not in whole.table.usable:
         return
-    features = [column for column in whole.table.schema.features if column.name in whole.table.usable]
+    # Context as well: by what is stamped too early there, people would judge a model that is not told it.
+    features = [column for column in whole.table.schema.described if column.name in whole.table.usable]
     told = telling_features(
         whole.table.rows, features, whole.table.rows[label.name], training=whole.training, holdout=whole.holdout
     )

@@ -18,7 +18,7 @@ from noria.task import TakesFeatures, load_task
 if TYPE_CHECKING:
     import pyarrow as pa
 
-GROUP = 65_536  # rows handed on at a time
+GROUP = 8_192  # rows handed on at a time
 ROW = "__row"  # each event's place, which shows that none was lost, doubled or moved
 
 # (rows, the folder of the tables, the service) -> `__row` and the service's fields, as of each `event_timestamp`.
@@ -37,12 +37,12 @@ def add_features(workspace: Workspace, *, task: str, events: str, tables: str, j
     dataset = workspace.fetch_dataset(events)
     folder, facts = open_tables(workspace, tables)
     progress(f"{dataset.rows:,} rows, {len(facts.tables)} feature tables", None)
-    rows = _read(dataset)
-    joined = join(_questions(rows, found.events), folder, found.service)
+    asked = _read_questions(dataset, found.service)
+    joined = join(asked, folder, found.service)
     _check_rows(joined, dataset.rows)
     with workspace.scratch() as scratch:
-        completed = complete(joined, found.service, rows[found.schema.time.name])
-        followed, tallies = _follow(rows, completed, found.schema), dataset.facts.tallies
+        completed = complete(joined, found.service, asked[STAMP])
+        followed, tallies = _follow(_read(dataset), completed, found.schema), dataset.facts.tallies
         made = write_dataset(scratch / "dataset", task, found.schema, followed, tallies)
         key = f"datasets/{made.digest}"
         progress(f"{made.rows:,} rows, publishing", None)
@@ -50,21 +50,32 @@ def add_features(workspace: Workspace, *, task: str, events: str, tables: str, j
     return workspace.store.uri(key)
 
 
-def _read(dataset: Dataset) -> pa.Table:
+def _read_questions(dataset: Dataset, service: FeatureService) -> pa.Table:
+    """The events' keys, their moments under Feast's name and their places: no value passes through the store."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pa.concat_tables(pq.read_table(dataset.folder / name) for name in sorted(dataset.facts.files))
+    time, keys = dataset.schema.time.name, [each.name for each in dataset.schema.columns if each.name in service.keys]
+    read = [pq.read_table(path, columns=list(dict.fromkeys([*keys, time]))) for path in _files(dataset)]
+    rows = pa.concat_tables(read)
+    columns = {**{key: rows[key] for key in keys}, STAMP: rows[time]}
+    return pa.table({**columns, ROW: pa.array(np.arange(len(rows)))})
 
 
-def _questions(events: pa.Table, schema: Schema) -> pa.Table:
-    """What is known of the events when they are asked about, their moments under Feast's name, and their places."""
-    import numpy as np
+def _read(dataset: Dataset) -> Iterator[pa.Table]:
+    """The events as they are, some at a time: those with pictures are large."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    later = [column.name for column in schema.columns if column.role in ("label", "known")]
-    asked = events.drop_columns(later).append_column(ROW, pa.array(np.arange(len(events))))
-    return asked if schema.time.name == STAMP else asked.append_column(STAMP, asked[schema.time.name])
+    for path in _files(dataset):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(GROUP):
+                yield pa.Table.from_batches([batch])
+
+
+def _files(dataset: Dataset) -> list[Path]:
+    return [dataset.folder / name for name in sorted(dataset.facts.files)]
 
 
 def _check_rows(joined: pa.Table, rows: int) -> None:
@@ -95,19 +106,21 @@ def complete(joined: pa.Table, service: FeatureService, asked: pa.ChunkedArray) 
     return joined
 
 
-def _follow(events: pa.Table, joined: pa.Table, schema: Schema) -> Iterator[pa.Table]:
+def _follow(events: Iterator[pa.Table], joined: pa.Table, schema: Schema) -> Iterator[pa.Table]:
     """The columns that the schema names, in its types; DatasetError for one that is missing or does not fit."""
     import pyarrow as pa
 
-    wanted = arrow_schema(schema)
-    there = {name: joined[name] for name in joined.column_names} | {name: events[name] for name in events.column_names}
-    if missing := sorted(set(wanted.names) - set(there)):
-        raise DatasetError(
-            f"the joined rows lack {', '.join(missing)}: they have {', '.join(there)}; let the feature service and the "
-            "task's schema name the same features"
-        )
-    try:
-        table = pa.table({name: there[name] for name in wanted.names}).cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DatasetError(f"the joined rows do not fit the task's schema ({error}): mend the schema") from error
-    yield from (table.slice(at, GROUP) for at in range(0, len(table), GROUP))
+    wanted, place = arrow_schema(schema), 0
+    for part in events:
+        found = joined.slice(place, len(part))
+        place += len(part)
+        there = {name: each[name] for each in (found, part) for name in each.column_names}
+        if missing := sorted(set(wanted.names) - set(there)):
+            raise DatasetError(
+                f"the joined rows lack {', '.join(missing)}: they have {', '.join(there)}; let the feature service and "
+                "the task's schema name the same features"
+            )
+        try:
+            yield pa.table({name: there[name] for name in wanted.names}).cast(wanted)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DatasetError(f"the joined rows do not fit the task's schema ({error}): mend the schema") from error

@@ -48,8 +48,8 @@ def replay(
     schema = past.dataset.schema
     if not supplied(past.service, bundle.facts.schema):
         raise UsageError(
-            f"no feature of task {bundle.facts.task} comes from service {past.service.name}: a predictor is asked for "
-            "all of them, so there is nothing to replay"
+            f"no column of task {bundle.facts.task} comes from service {past.service.name}: a predictor reads none, so "
+            "there is nothing to replay"
         )
     questions = _draw(past)
     moments = questions[schema.time.name]

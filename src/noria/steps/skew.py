@@ -11,6 +11,7 @@ import msgspec
 
 from noria.errors import SourceError, UsageError
 from noria.features import FeatureService
+from noria.ml.dataset import arrow_schema
 from noria.schema import Schema
 from noria.steps.features import ROW, Join, complete
 from noria.steps.tables import STAMP
@@ -78,9 +79,9 @@ def read_log(path: Path) -> list[LoggedRow]:
 
 
 def supplied(service: FeatureService, schema: Schema) -> tuple[str, ...]:
-    """The model's features that the service supplies, in the schema's order."""
+    """The features and the context that the service supplies, in the schema's order."""
     names = {field.name for field in service.fields()} | {age.name for age in service.ages}
-    return tuple(column.name for column in schema.features if column.name in names)
+    return tuple(column.name for column in schema.described if column.name in names)
 
 
 def compare_log(
@@ -96,24 +97,12 @@ def compare_log(
             f"found {len(logged)} logged rows, {len(logged)} of them answered without the store: expected some that "
             "were completed from it; serve with --online and --features-log, and ask"
         )
-    known = complete(join(_questions(rows, service), tables, service), service, _moments(rows))
+    types = arrow_schema(schema)
+    known = complete(join(_questions(rows, service, types), tables, service), service, _moments(rows))
     names = supplied(service, schema)
-    differences = []
-    for name in names:
-        trained = known[name].to_pylist()
-        apart = [place for place, row in enumerate(rows) if not _same(row.features.get(name), trained[place])]
-        if apart:
-            first = rows[apart[0]]
-            differences.append(
-                Difference(
-                    feature=name,
-                    rows=len(apart),
-                    moment=first.moment,
-                    keys=first.keys,
-                    served=first.features.get(name),
-                    trained=trained[apart[0]],
-                )
-            )
+    # As a dataset has them: a column of the schema may be narrower than the service's field.
+    trained = {name: known[name].cast(types.field(name).type, safe=False).to_pylist() for name in names}
+    differences = [found for name in names if (found := _compare_feature(name, rows, trained[name])) is not None]
     values = len(rows) * len(names)
     return Skew(
         service=service.name,
@@ -125,7 +114,22 @@ def compare_log(
     )
 
 
-def _questions(rows: Sequence[LoggedRow], service: FeatureService) -> pa.Table:
+def _compare_feature(name: str, rows: Sequence[LoggedRow], trained: Sequence[Any]) -> Difference | None:
+    apart = [place for place, row in enumerate(rows) if not _same(row.features.get(name), trained[place])]
+    if not apart:
+        return None
+    first = rows[apart[0]]
+    return Difference(
+        feature=name,
+        rows=len(apart),
+        moment=first.moment,
+        keys=first.keys,
+        served=first.features.get(name),
+        trained=trained[apart[0]],
+    )
+
+
+def _questions(rows: Sequence[LoggedRow], service: FeatureService, types: pa.Schema) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
@@ -135,7 +139,13 @@ def _questions(rows: Sequence[LoggedRow], service: FeatureService) -> pa.Table:
                 f"the logged row {row.id!r} lacks {', '.join(missing)}: service {service.name} is found by "
                 f"{', '.join(service.keys)}; compare a log with the service of its own model"
             )
-    keys = {key: pa.array([row.keys[key] for row in rows], pa.string()) for key in service.keys}
+    try:
+        keys = {key: pa.array([row.keys[key] for row in rows], types.field(key).type) for key in service.keys}
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UsageError(
+            f"the log holds keys of another type than the schema of service {service.name} ({error}): expected those "
+            "of one model; compare a log with the service of its own"
+        ) from error
     return pa.table({**keys, STAMP: _moments(rows), ROW: pa.array(np.arange(len(rows)))})
 
 

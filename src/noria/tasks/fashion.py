@@ -11,17 +11,19 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from noria.errors import SourceError
-from noria.ml.dataset import table_of
+from noria.ml.dataset import table_of, utc
 from noria.ml.rule import fit_nearest_mean_rule
-from noria.schema import Column, Schema
+from noria.schema import Schema
 from noria.task import Rows, Rule, Task, Value, Window
 from noria.tasks import idx
+from noria.tasks.fashion_schema import EVENTS, KEY, ROWS
+from noria.tasks.fashion_statistics import SERVICE, write_statistics
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 FIRST_DAY = np.datetime64("2017-09-01", "us")
 ITEMS_A_DAY = 1000
 CHUNK = 8192
+EVER = Window(start=utc(FIRST_DAY), end=utc(FIRST_DAY + np.timedelta64(70, "D")))  # all that is replayed
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 # The sha256 of each file unpacked: packers differ, the data do not.
@@ -42,48 +45,13 @@ PARTS = (
 
 
 class Fashion(Task):
+    """Its model takes the picture alone; the statistics of fashion_v1 are the context that people see beside it."""
+
     name = "fashion"
     classes = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-    schema = Schema(
-        columns=(
-            Column(
-                name="id",
-                type="string",
-                role="id",
-                description="part of the data set and place in it",
-                owner="Zalando Research",
-            ),
-            Column(
-                name="time",
-                type="timestamp",
-                role="time",
-                unit="UTC",
-                description="made: 1,000 pictures a day",
-                owner="Noria",
-            ),
-            Column(
-                name="image",
-                type="uint8",
-                role="feature",
-                shape=(28, 28),
-                unit="grey level",
-                minimum=0,
-                maximum=255,
-                description="white garment on black",
-                owner="Zalando Research",
-            ),
-            Column(
-                name="label",
-                type="int64",
-                role="label",
-                unit="class",
-                minimum=0,
-                maximum=9,
-                description="garment",
-                owner="Zalando Research",
-            ),
-        )
-    )
+    service = SERVICE
+    events: Schema = EVENTS
+    schema: Schema = ROWS
     fallback = True  # a garment that is taken for its neighbour does no harm
     defaults: Mapping[str, Value] = {
         "start": "2017-09-01",
@@ -120,24 +88,11 @@ class Fashion(Task):
 
     def read(self, source: Path | None, window: Window) -> Iterator[pa.Table]:
         """Yield the window's pictures in order, after every file has been checked whole."""
-        _all_files(source)
-        parts = [(part, *_read_part(source, part, size, images, labels)) for part, size, images, labels in PARTS]
-        offset = 0
-        for part, images, labels in parts:
-            times = _times(offset, len(labels))
-            inside = np.flatnonzero(window.holds(times))
-            for at in range(0, len(inside), CHUNK):
-                rows = inside[at : at + CHUNK]
-                yield table_of(
-                    self.schema,
-                    {
-                        "id": np.array([f"{part}-{row:05d}" for row in rows], object),
-                        "time": times[rows],
-                        "image": images[rows],
-                        "label": labels[rows].astype(np.int64),
-                    },
-                )
-            offset += len(labels)
+        return (table_of(self.events, chunk) for chunk in _read_chunks(source, window))
+
+    def write_features(self, source: Path | None, folder: Path) -> None:
+        """Write the statistics of all pictures, each as known from when its item was listed."""
+        write_statistics(_read_chunks(source, EVER), folder)
 
     def read_item(self, path: Path) -> Rows:
         """Read a picture file as one garment: grey, 28 × 28, white on black as in the data set."""
@@ -171,7 +126,7 @@ class Fashion(Task):
 
     def slices(self, rows: Rows) -> Mapping[str, NDArray[np.bool_]]:
         """Kinds of garment, and pictures that are hard for their light."""
-        labels, light = rows["label"], rows["image"].mean(axis=(1, 2))
+        labels, light = rows["label"], rows["ink"]
         return {
             "tops": np.isin(labels, (0, 2, 3, 4, 6)),
             "shoes": np.isin(labels, (5, 7, 9)),
@@ -218,6 +173,27 @@ def _read_part(
         idx.parse(images, idx.read_bytes(images), (size, 28, 28), images_sha256),
         idx.parse(labels, idx.read_bytes(labels), (size,), labels_sha256),
     )
+
+
+def _read_chunks(source: Path | None, window: Window) -> Iterator[dict[str, NDArray[Any]]]:
+    """The columns of the window's events in order, a chunk of rows at a time."""
+    _all_files(source)
+    parts = [(part, *_read_part(source, part, size, images, labels)) for part, size, images, labels in PARTS]
+    offset = 0
+    for part, images, labels in parts:
+        times = _times(offset, len(labels))
+        inside = np.flatnonzero(window.holds(times))
+        for at in range(0, len(inside), CHUNK):
+            rows = inside[at : at + CHUNK]
+            names = np.array([f"{part}-{row:05d}" for row in rows], object)
+            yield {
+                "id": names,
+                "time": times[rows],
+                KEY: names,
+                "image": images[rows],
+                "label": labels[rows].astype(np.int64),
+            }
+        offset += len(labels)
 
 
 def _times(offset: int, size: int) -> NDArray[np.datetime64]:

@@ -85,6 +85,9 @@ def test_what_was_known_at_the_moment_is_online_and_a_second_run_changes_nothing
     [
         (("--task", "flights", "--as-of", "someday"), "--as-of"),
         (("--task", "flights", "--late-hours", "-1"), "--late-hours is -1: expected 0 or more"),
+        (("--task", "flights", "--late-hours", "nan"), "--late-hours is nan: expected 0 or more"),
+        (("--task", "flights", "--late-hours", "1e300"), "or --whole"),
+        (("--task", "flights", "--as-of", "2999-01-01"), "--as-of is 2999-01-01, which is still to come"),
     ],
 )
 def test_what_cannot_be_done_is_said(run, words: tuple[str, ...], told: str) -> None:
@@ -93,10 +96,11 @@ def test_what_cannot_be_done_is_said(run, words: tuple[str, ...], told: str) -> 
     assert told in done.stderr
 
 
-def test_a_store_that_is_not_there_is_said(run) -> None:
+def test_a_store_that_is_not_there_is_said_and_no_table_is_laid_out(run, tmp_path: Path) -> None:
     done = run("noria", "materialize", "--task", "flights", NORIA_ONLINE="redis://127.0.0.1:1/0")
     assert done.returncode == 1
     assert "redis://127.0.0.1:1/0 does not answer" in done.stderr
+    assert not (tmp_path / "home" / "features" / "flights_v1").exists()
 
 
 def test_a_source_without_any_value_by_then_is_said(run) -> None:
