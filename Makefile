@@ -19,11 +19,11 @@ else
 TORCH_FLAG := --torch-backend $(TORCH)
 endif
 
-.PHONY: help setup data run plan test fuzz check fmt compile lock bench bench-peers clean
+.PHONY: help setup data run plan test fuzz check fmt compile lock bench bench-peers images images-load test-images manifests check-manifests cluster secrets deploy undeploy clean
 
 help:  ## Show this list
 	@echo "Noria: new data turns the wheel; a model goes up only when the gates say that it is not worse."; echo
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
 
 setup: $(STAMP)  ## Make .venv with the pinned dependencies and the project in it
 
@@ -85,6 +85,38 @@ bench-peers: .bench/feast/.installed | $(STAMP)  ## Make the environments of the
 	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) .bench/feast
 	@$(BIN)/uv pip install --quiet --python .bench/feast/bin/python --compile-bytecode feast==0.67.0
 	@touch $@
+
+images:  ## Build the image of every role, each with a list of what it holds (BUILD_FLAGS="--network host")
+	@BUILD_FLAGS="$(BUILD_FLAGS)" images/build.sh
+
+images-load:  ## Put the images into the kind or minikube cluster of this machine (CLUSTER=noria)
+	@CLUSTER="$(CLUSTER)" images/load.sh
+
+test-images: setup  ## Build the images and test them as containers; needs Docker and ten minutes
+	@BUILD_FLAGS="$(BUILD_FLAGS)" $(BIN)/python -m pytest tests/images --timeout 1500 $(ARGS)
+
+manifests: setup  ## Render manifests/dev, qa and prod from the chart, after a change of helm/
+	@$(BIN)/python -m helm.render
+
+check-manifests: .checkov/.installed  ## Let checkov look at the manifests for what is not hardened
+	@.checkov/bin/checkov --skip-download --directory manifests --framework kubernetes --quiet --compact
+
+.checkov/.installed: | $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) .checkov
+	@$(BIN)/uv pip install --quiet --python .checkov/bin/python checkov==3.3.30
+	@touch $@
+
+cluster: setup  ## Make a kind cluster with Kubeflow Pipelines and KServe; needs Docker and the internet
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" helm/make-cluster $(or $(CLUSTER),noria)
+
+secrets: setup  ## Make the Secrets that the objects of ENV refer to, as far as they are missing
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m helm.credentials $(ENV)
+
+deploy: setup  ## Bring the manifests of ENV, and missing Secrets, into the cluster of KUBECONFIG
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" BIN=$(BIN) helm/deploy $(ENV)
+
+undeploy: setup  ## Take all of it out of the cluster again, but not Kubeflow Pipelines, nor the keys kept with it
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" helm/undeploy $(ENV)
 
 clean:  ## Remove the environment and all that Noria keeps in this folder (.noria)
 	@rm -rf $(VENV) .noria

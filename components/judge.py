@@ -18,6 +18,7 @@ def judge(
     code: str,
     decision: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
 ) -> str:
     """Decide whether the candidate may go up; returns "promote" or "refuse".
 
@@ -33,6 +34,7 @@ def judge(
         code: digest of the code that the steps run.
         decision: the evidence, the limits and the verdict.
         report: all of it for people.
+        summary: the verdict in a few lines, such as "refused, because …".
     """
     from pathlib import Path
 
@@ -46,4 +48,6 @@ def judge(
         made = judge(run.workspace, bundle=bundle.uri, evidence=evidence, **bounds, **release)
         Path(decision.path).write_bytes(made.encoded)
         Path(report.path).write_text(made.page)
+        Path(summary.path).write_text(made.summary)
+        run.progress(made.told, None)
         return made.word

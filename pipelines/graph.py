@@ -100,8 +100,10 @@ def _unheeded(steps: tuple[Step, ...], platforms: dict[str, Any]) -> Iterator[st
         for label, executor in platform.get("deploymentSpec", {}).get("executors", {}).items():
             for setting in executor:
                 settings.setdefault(setting, []).append(label.removeprefix("exec-"))
-    for setting, names in sorted(settings.items()):
-        yield f"{setting} ({_which(names, steps)})"
+    # One phrase for all of them: what a pod is made of says nothing to somebody who has none.
+    if settings:
+        named = [f"{setting} of {_which(names, steps)}" for setting, names in sorted(settings.items())]
+        yield f"the pods' settings ({', '.join(named)})"
 
 
 def _which(names: list[str], steps: tuple[Step, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Laptop: run the compiled pipeline, the very file that a cluster gets, as subprocesses of this one."""
+"""Laptop: run the compiled pipeline, the very file that a cluster gets, in processes or containers of this machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noria.errors import NoriaError
 from noria.stores.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from pipelines.containers import Containers
 
 CACHE_HIT = re.compile(r"Task '?([a-z0-9-]+)'? cache hit")
 FAILED_STEP = re.compile(r"Inner task failed: '([^']+)'")
@@ -50,8 +54,11 @@ def run(
     cache: Path,
     store: ObjectStore,
     listen: Callable[[str], None],
+    containers: Containers | None = None,
 ) -> Path:
     """Run the pipeline to its end; returns the path of the decision that it came to.
+
+    Each step is a process of this machine or, with `containers`, a container.
 
     `listen` gets every line that the pipeline and its steps print, and may raise to end the run: a step that said why
     it failed is not tried again. Steps whose inputs did not change are taken from `cache`, which belongs to the object
@@ -62,17 +69,18 @@ def run(
 
     from pipelines.cache import use_checked_cache
 
-    with warnings.catch_warnings(), contextlib.redirect_stdout(Lines(listen)), _hear_logs(listen):
+    hearing = contextlib.redirect_stdout(Lines(listen)), _hear_logs(listen)
+    with warnings.catch_warnings(), hearing[0], hearing[1], _runner(containers) as runner:
         warnings.simplefilter("ignore")  # kfp's own, about its coming releases
         local.init(
-            runner=local.SubprocessRunner(use_venv=False),
+            runner=runner,
             pipeline_root=str(home / "pipeline"),
             raise_on_error=True,
             enable_caching=True,
             cache_root=str(cache),
         )
         use_checked_cache(cache, store)
-        pipeline = components.load_component_from_file(str(compiled))
+        pipeline = components.load_component_from_text(_compiled(compiled, containers))
         try:
             task = pipeline(**arguments)
         except RuntimeError as error:
@@ -84,6 +92,26 @@ def run(
             )
             raise NoriaError(f"{what}. Look at the log, and run again: finished steps are not repeated") from error
     return Path(next(iter(task.outputs.values())).path)
+
+
+def _runner(containers: Containers | None) -> AbstractContextManager[Any]:
+    from kfp import local
+
+    if containers is None:
+        return contextlib.nullcontext(local.SubprocessRunner(use_venv=False))
+    from pipelines.containers import steps_in_containers
+
+    return steps_in_containers(containers)
+
+
+def _compiled(path: Path, containers: Containers | None) -> str:
+    """The compiled pipeline; in containers of another image, with that one's name."""
+    text = path.read_text()
+    if containers is None:
+        return text
+    from components.step import IMAGE
+
+    return text.replace(f"image: {IMAGE}\n", f"image: {containers.image}\n")
 
 
 class _Hearing(logging.Handler):

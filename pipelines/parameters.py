@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, timedelta
@@ -18,12 +17,12 @@ from noria.ml.training import TrainingOptions, TrainingParameters
 from noria.ml.validation import ValidationRules
 from noria.steps.groups import read_group, read_values
 from noria.steps.ingest import parse_moment, parse_window
+from noria.steps.settle import RESOLVED, plan_digest
 from noria.steps.words import ask_back
 from noria.task import ChecksNetwork, Task, Value, Window
 
 FOLDER = Path(__file__).parent / "params"
 GROUPS = ("network", "training", "rules", "limits")  # parameters that are groups of values
-RESOLVED = ("plan", "basis", "champion")  # what a run is compared with, and so no part of what it does
 SETTLED = (*RESOLVED, "task", "source", "code", "environment_limits")  # found out, and not to be given
 LOOSENING = "limits_may_be_loosened"  # the one key of an environment's file that is no parameter
 
@@ -105,8 +104,7 @@ class Parameters:
 
     def digest(self) -> str:
         """The sha256 of what the run does: equal digests, equal results."""
-        what = {name: value for name, value in self.arguments().items() if name not in RESOLVED}
-        return hashlib.sha256(msgspec.json.encode(what, order="deterministic")).hexdigest()
+        return plan_digest(self.arguments())
 
 
 def _plain(value: Any) -> Any:

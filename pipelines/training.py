@@ -8,6 +8,7 @@ from components.features import features
 from components.ingest import ingest
 from components.judge import judge
 from components.rehearse import rehearse
+from components.settle import settle
 from components.train import train
 from components.validate import validate
 from pipelines.placement import place
@@ -40,14 +41,10 @@ def training(
     champion: str = "",
     basis: str = "",
     plan: str = "",
+    days: int = 0,
+    at: str = "",
 ) -> dsl.Artifact:
-    days = {"validation_days": validation_days, "holdout_days": holdout_days}
-    release = {"plan": plan, "basis": basis, "code": code}
-    when = {"start": start, "end": end, "as_of": as_of}
-    read = place(ingest(task=task, source=source, **when, code=code))
-    asked = {"events": read.outputs["dataset"], "tables": read.outputs["tables"]}
-    rows = place(features(task=task, **asked, code=code)).outputs["dataset"]
-    valid = place(validate(dataset=rows, **days, **when, rules=rules, code=code)).outputs["evidence"]
+    cuts = {"validation_days": validation_days, "holdout_days": holdout_days}
     recipe = {
         "seed": seed,
         "epochs": epochs,
@@ -58,22 +55,33 @@ def training(
         "network": network,
         "training": training,
     }
-    bundle = place(train(dataset=rows, evidence=valid, **days, **recipe, code=code)).outputs["bundle"]
-    how = {"draws": draws, "seed": seed, "limits": limits}
-    scored = place(evaluate(dataset=rows, bundle=bundle, champion=champion, **days, **how, code=code))
     load = {"requests": requests, "load_requests": load_requests}
-    served = place(rehearse(dataset=rows, bundle=bundle, **days, **load, code=code))
+    bounds = {"limits": limits, "environment_limits": environment_limits}
+    asked = {"start": start, "end": end, "as_of": as_of, "source": source, "code": code}
+    known = {"champion": champion, "basis": basis, "plan": plan, "days": days, "at": at}
+    all_else = {"task": task, "draws": draws, "rules": rules}
+    settled = place(settle(**all_else, **asked, **cuts, **recipe, **load, **bounds, **known)).outputs
+    code = settled["code"]
+    release = {"plan": settled["plan"], "basis": settled["basis"], "code": code}
+    when = {"start": settled["start"], "end": settled["end"], "as_of": settled["as_of"]}
+    read = place(ingest(task=task, source=settled["source"], **when, code=code))
+    tables = read.outputs["tables"]
+    rows = place(features(task=task, events=read.outputs["dataset"], tables=tables, code=code)).outputs["dataset"]
+    valid = place(validate(dataset=rows, **cuts, **when, rules=rules, code=code)).outputs["evidence"]
+    bundle = place(train(dataset=rows, evidence=valid, **cuts, **recipe, code=code)).outputs["bundle"]
+    how = {"draws": draws, "seed": seed, "limits": limits}
+    scored = place(evaluate(dataset=rows, bundle=bundle, champion=settled["champion"], **cuts, **how, code=code))
+    served = place(rehearse(dataset=rows, bundle=bundle, **cuts, **load, code=code))
     judged = place(
         judge(
             data=valid,
             bundle=bundle,
             evaluation=scored.outputs["evaluation"],
             serving=served.outputs["evidence"],
-            limits=limits,
-            environment_limits=environment_limits,
+            **bounds,
             **release,
         )
     )
     with dsl.If(judged.outputs["Output"] == "promote", name="passed-the-gates"):
-        place(deploy(bundle=bundle, decision=judged.outputs["decision"], **release))
+        place(deploy(dataset=rows, bundle=bundle, decision=judged.outputs["decision"], **cuts, **release))
     return judged.outputs["decision"]

@@ -67,3 +67,68 @@ def test_a_password_file_is_found_from_the_working_folder(tmp_path):
 
 def test_the_registry_may_be_a_database(tmp_path):
     assert read(tmp_path, NORIA_REGISTRY="sqlite:////x/registry").registry == "sqlite:////x/registry"
+
+
+def test_champions_are_served_by_the_ledger_unless_said_otherwise(tmp_path):
+    found = read(tmp_path).serving
+    assert (found.way, found.namespace, found.overlay, found.seconds) == ("ledger", "noria-serving", "", 600.0)
+
+
+def test_where_an_inference_service_serves_is_set(tmp_path):
+    found = read(
+        tmp_path,
+        NORIA_SERVING="kserve",
+        NORIA_SERVING_NAMESPACE="models",
+        NORIA_SERVING_OBJECT='{"spec": {}}',
+        NORIA_SERVING_SECONDS="90",
+    ).serving
+    assert (found.way, found.namespace, found.overlay, found.seconds) == ("kserve", "models", '{"spec": {}}', 90.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("", "seldon"), ("_NAMESPACE", "My Models"), ("_SECONDS", "soon"), ("_SECONDS", "0"), ("_SECONDS", "-1")],
+)
+def test_a_way_of_serving_that_is_none_is_refused(tmp_path, name, value):
+    with pytest.raises(UsageError, match=f"NORIA_SERVING{name} is"):
+        read(tmp_path, **{f"NORIA_SERVING{name}": value})
+
+
+def test_what_kubernetes_puts_into_every_container_of_a_namespace_is_no_setting(tmp_path):
+    service = {
+        "NORIA_REDIS_SERVICE_HOST": "10.0.0.1",
+        "NORIA_REDIS_SERVICE_PORT": "6379",
+        "NORIA_REDIS_SERVICE_PORT_REDIS": "6379",
+        "NORIA_REDIS_PORT": "tcp://10.0.0.1:6379",
+        "NORIA_REDIS_PORT_6379_TCP": "tcp://10.0.0.1:6379",
+        "NORIA_REDIS_PORT_6379_TCP_ADDR": "10.0.0.1",
+    }
+    assert read(tmp_path, **service).home == tmp_path / ".noria"
+
+
+def test_kubeflow_pipelines_is_where_the_settings_say(tmp_path):
+    found = Settings.from_environment({}, tmp_path).kfp
+    assert (found.host, found.namespace, found.token_file, found.service_account) == ("", "kubeflow", None, "")
+    given = {"NORIA_KFP": "https://kfp.example/pipeline/", "NORIA_KFP_NAMESPACE": "team-a"}
+    given |= {"NORIA_KFP_TOKEN_FILE": "token", "NORIA_KFP_SERVICE_ACCOUNT": "noria-steps"}
+    given |= {"NORIA_KFP_CA_FILE": "/etc/ca.pem"}
+    found = Settings.from_environment(given, tmp_path).kfp
+    assert (found.host, found.namespace) == ("https://kfp.example/pipeline", "team-a")
+    assert (found.token_file, found.service_account) == (tmp_path / "token", "noria-steps")
+    assert found.ca_file == Path("/etc/ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NORIA_KFP", "localhost:8080"),
+        ("NORIA_KFP", "ftp://kfp"),
+        ("NORIA_KFP", "http://"),
+        ("NORIA_KFP", "http://me:pass-word@kfp"),
+        ("NORIA_KFP_NAMESPACE", "Team A"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused_without_showing_a_password(name, value):
+    with pytest.raises(UsageError, match=f"{name} is '") as caught:
+        Settings.from_environment({name: value})
+    assert "pass-word" not in str(caught.value)

@@ -32,8 +32,17 @@ def code_digest(task: Task, project: Path) -> str:
             digest.update(f"{library}={version(library)};".encode())
         except PackageNotFoundError:
             digest.update(f"{library} is not here;".encode())
+    digest.update(sources_digest(task, project).encode())
+    return digest.hexdigest()
+
+
+def sources_digest(task: Task, project: Path) -> str:
+    """Hash the sources alone: equal wherever they lie, in an image as in the folder that it was made from."""
+    digest = hashlib.sha256()
     rooms = {Path(noria.__file__).parent, project / "serving", _home_of(task)}
-    for root in sorted(rooms | ({project / "feature_repo"} if takes_features else set())):
+    if isinstance(task, TakesFeatures):
+        rooms.add(project / "feature_repo")
+    for root in sorted(rooms, key=lambda room: room.name):
         for path in _sources(root):
             digest.update(f"{path.relative_to(root)}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())

@@ -13,7 +13,10 @@
     │   ├── ObjectExistsError       an object that is written once is already there
     │   └── ObjectMissingError      an object is not there
     ├── LedgerError                 the release ledger is broken, or somebody else was first
-    └── ServingError                the predictor does not start or does not answer
+    ├── ServingError                the predictor does not start or does not answer
+    │   └── ReleaseError            what was to serve did not come up, or answers wrongly; it does not stay
+    └── ClusterError                Kubernetes or Kubeflow Pipelines cannot be reached, or refuses
+        └── ConflictError           somebody else changes the same object, or holds the right to
 
 Each message says what was found, what was expected, and what to do next; each keeps its cause.
 """
@@ -74,4 +77,16 @@ class LedgerError(NoriaError):
 
 
 class ServingError(NoriaError):
+    pass
+
+
+class ReleaseError(ServingError):
+    pass
+
+
+class ClusterError(NoriaError):
+    pass
+
+
+class ConflictError(ClusterError):
     pass

@@ -19,12 +19,100 @@ KNOWN = frozenset(
         "SIGNING_KEY",
         "TRUSTED_KEYS",
         "IMAGE",
+        "KFP",
+        "KFP_CA_FILE",
+        "KFP_NAMESPACE",
+        "KFP_SERVICE_ACCOUNT",
+        "KFP_TOKEN_FILE",
         "ONLINE",
         "ONLINE_PASSWORD_FILE",
         "REGISTRY",
+        "RUNNER",
+        "SERVING",
+        "SERVING_NAMESPACE",
+        "SERVING_OBJECT",
+        "SERVING_SECONDS",
     )
 )
+RUNNERS = ("subprocess", "docker")
+_HANDED_ON = ("NORIA_", "AWS_", "ATEN_", "DNNL_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_")
 _REDIS = ("redis://", "rediss://")
+# What Kubernetes puts into each container of a namespace for a Service such as noria-redis is no setting of ours.
+_SERVICE_LINK = re.compile(r"NORIA_\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SECONDS = re.compile(r"[0-9]{1,6}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KfpSettings:
+    """Where Kubeflow Pipelines is.
+
+    NORIA_KFP                  its address, such as http://localhost:8888 (default: there is none)
+    NORIA_KFP_NAMESPACE        the namespace that its runs are in (default: kubeflow)
+    NORIA_KFP_TOKEN_FILE       the file of the token it is asked with, read at each question (default: none)
+    NORIA_KFP_CA_FILE          the certificates that its https is believed by (default: those of certifi)
+    NORIA_KFP_SERVICE_ACCOUNT  whom the pods of a run work as (default: KFP's own, pipeline-runner)
+    """
+
+    host: str = ""
+    namespace: str = "kubeflow"
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    service_account: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], here: Path) -> KfpSettings:
+        """Read them; UsageError for an address without a scheme, or one with a password in it."""
+        host = environment.get("NORIA_KFP", "").rstrip("/")
+        namespace = environment.get("NORIA_KFP_NAMESPACE") or cls.namespace
+        token_file, ca_file = (environment.get(f"NORIA_KFP_{name}_FILE") for name in ("TOKEN", "CA"))
+        if host and not re.fullmatch(r"https?://[^@/\s]+(/[^@\s]*)?", host):
+            raise UsageError(
+                f"NORIA_KFP is '{re.sub('//.*@', '//…@', host)}': expected http://host:port or https://…, and no "
+                "password in it; a token has its place in the file that NORIA_KFP_TOKEN_FILE names"
+            )
+        if not _NAMESPACE.fullmatch(namespace):
+            raise UsageError(f"NORIA_KFP_NAMESPACE is {namespace!r}: expected 1 to 63 of [a-z0-9-]")
+        return cls(
+            host=host,
+            namespace=namespace,
+            token_file=here / token_file if token_file else None,
+            ca_file=here / ca_file if ca_file else None,
+            service_account=environment.get("NORIA_KFP_SERVICE_ACCOUNT", ""),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingSettings:
+    """Where champions are served.
+
+    NORIA_SERVING            ledger: predictors follow the release ledger; kserve: the step deploy changes an
+                             InferenceService, and the ledger says so once that serves (default: ledger)
+    NORIA_SERVING_NAMESPACE  the namespace of the InferenceServices (default: noria-serving)
+    NORIA_SERVING_OBJECT     a piece of an InferenceService in JSON that is laid over Noria's own, such as
+                             {"spec": {"predictor": {"minReplicas": 2}}} (default: nothing)
+    NORIA_SERVING_SECONDS    until a bundle has to serve, before what served is put back (default: 600)
+    """
+
+    way: str = "ledger"
+    namespace: str = "noria-serving"
+    overlay: str = ""
+    seconds: float = 600.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> ServingSettings:
+        """Read them; UsageError for a way, a name or a number that is none."""
+        way = environment.get("NORIA_SERVING") or cls.way
+        namespace = environment.get("NORIA_SERVING_NAMESPACE") or cls.namespace
+        seconds = environment.get("NORIA_SERVING_SECONDS") or f"{cls.seconds:.0f}"
+        if way not in {"ledger", "kserve"}:
+            raise UsageError(f"NORIA_SERVING is {way!r}: expected ledger or kserve")
+        if not _NAMESPACE.fullmatch(namespace):
+            raise UsageError(f"NORIA_SERVING_NAMESPACE is {namespace!r}: expected 1 to 63 of [a-z0-9-]")
+        if not _SECONDS.fullmatch(seconds) or int(seconds) == 0:
+            raise UsageError(f"NORIA_SERVING_SECONDS is {seconds!r}: expected whole seconds, from 1")
+        overlay = environment.get("NORIA_SERVING_OBJECT", "")
+        return cls(way=way, namespace=namespace, overlay=overlay, seconds=float(seconds))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +129,10 @@ class Settings:
     NORIA_REGISTRY       Feast's registry: a file, s3://…, or a database as SQLAlchemy names it, such as sqlite:///…
                          (default: <home>/features/registry.db)
     NORIA_IMAGE          the image of the steps on a cluster (default: noria/python-steps:<version>)
+    NORIA_RUNNER         what `noria run` runs each step in: subprocess, or docker for a container of that image
+                         (default: subprocess)
+    NORIA_KFP*           where Kubeflow Pipelines is: see KfpSettings
+    NORIA_SERVING*       where champions are served: see ServingSettings
     """
 
     home: Path
@@ -51,6 +143,9 @@ class Settings:
     online_password_file: Path | None = None
     registry: str = ""
     image: str = ""
+    runner: str = RUNNERS[0]
+    kfp: KfpSettings = field(default_factory=KfpSettings)
+    serving: ServingSettings = field(default_factory=ServingSettings)
     sources: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
@@ -65,7 +160,10 @@ class Settings:
         strange = sorted(
             name
             for name in environment
-            if name.startswith("NORIA_") and name not in KNOWN and SOURCE_PREFIX not in name
+            if name.startswith("NORIA_")
+            and name not in KNOWN
+            and SOURCE_PREFIX not in name
+            and not _SERVICE_LINK.fullmatch(name)
         )
         if strange:
             raise UsageError(
@@ -80,6 +178,9 @@ class Settings:
             online_password_file=here / password_file if password_file else None,
             registry=_address(registry, "NORIA_REGISTRY", here, ("",), "a registry"),
             image=environment.get("NORIA_IMAGE", ""),
+            runner=_one_of(environment, "NORIA_RUNNER", RUNNERS),
+            kfp=KfpSettings.from_environment(environment, here),
+            serving=ServingSettings.from_environment(environment),
             sources={
                 name.removeprefix(SOURCE_PREFIX).lower().replace("_", "-"): Path(value)
                 for name, value in environment.items()
@@ -100,3 +201,19 @@ def _address(said: str, name: str, here: Path, schemes: tuple[str, ...], expecte
         # An address may hold a password in front of an @, which is not to be shown.
         raise UsageError(f"{name} is '{re.sub('//.*@', '//…@', said)}': expected {expected}")
     return said
+
+
+def _one_of(environment: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    """The value of a setting that has a few; the first of them where it is not set."""
+    value = environment.get(name) or known[0]
+    if value not in known:
+        raise UsageError(f"{name} is {value!r}: expected {' or '.join(known)}")
+    return value
+
+
+def handed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a process elsewhere needs to find the same places, and to come to the same bits there.
+
+    They are Noria's own variables, those of S3's client, and those by which numeric libraries choose their kernels.
+    """
+    return {name: value for name, value in environment.items() if name.startswith(_HANDED_ON)}

@@ -33,7 +33,7 @@ class Story:
 def story(wine_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     project, broken = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("broken")
     (project / "pyproject.toml").write_text("[tool.noria]\n")
-    for room in ("pipelines", "components", "serving"):
+    for room in ("pipelines", "components", "serving", "cluster"):
         (project / room).symlink_to(ROOT / room)
     below = project / "notebooks" / "old"
     below.mkdir(parents=True)
@@ -98,7 +98,7 @@ def test_a_run_whose_step_raises_is_told_as_one_object(story: Story) -> None:
     records = {run["log"]: run for run in story.noria("status", *TASK, "--json").told["runs"]}
     record = records[told["log"]]
     assert (record["outcome"], record["reason"]) == ("failed", told["error"])
-    assert set(record["steps"]) == {"ingest", "features"}
+    assert set(record["steps"]) == {"settle", "ingest", "features"}
 
 
 def test_serve_tells_people_in_words(story: Story) -> None:
@@ -146,7 +146,7 @@ def test_a_wrong_option_for_the_predictor_is_a_usage_error_in_its_words(story: S
 def test_what_comes_next_is_typed_as_it_stands(story: Story) -> None:
     done = story.mute("run", *TASK, "--param", "threads=1", "--param", "seed=1")
     typed = re.findall(r"^  (\S*noria .*?)  ", done.out.partition("\nNext\n")[2], re.MULTILINE)
-    assert typed[-1].endswith("run --task wine --param threads=1 --param seed=2"), done.out
+    assert typed[-1].endswith("run --task wine --env dev --param threads=1 --param seed=2"), done.out
     shell, place = ["bash", "-c", f"{typed[1]} --json"], {"cwd": story.noria.folder, "env": story.noria.environment}
     found = subprocess.run(shell, capture_output=True, check=True, **place)
     assert json.loads(found.stdout)["champion"]["digest"] == story.promoted.told["bundle"], found.stderr

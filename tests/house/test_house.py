@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("src", "components", "pipelines", "serving", "bench")
+ROOMS = ("src", "components", "pipelines", "serving", "bench", "cluster", "helm", "feature_repo")
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 COMPONENTS = sorted(path for path in (ROOT / "components").glob("*.py") if path.stem not in ("__init__", "step"))
 

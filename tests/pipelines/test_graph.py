@@ -11,7 +11,7 @@ from pipelines.graph import read_graph
 def test_the_steps_come_in_an_order_that_they_can_run_in():
     graph = read_graph(COMPILED)
     names = [step.name for step in graph.steps]
-    assert names[:4] == ["ingest", "features", "validate", "train"]
+    assert names[:5] == ["settle", "ingest", "features", "validate", "train"]
     assert names[-2:] == ["judge", "deploy"]
     for place, step in enumerate(graph.steps):
         assert set(step.after) <= set(names[:place])
@@ -40,20 +40,20 @@ def test_resources_are_those_of_the_placement():
 
 
 def test_what_the_laptop_cannot_honour_is_named():
-    assert any("CPU and memory" in phrase for phrase in read_graph(COMPILED).unheeded)
-    assert any("imagePullPolicy" in phrase for phrase in read_graph(COMPILED).unheeded)
+    limits, pods = read_graph(COMPILED).unheeded
+    assert limits == "CPU and memory limits (every step)"
+    assert pods.startswith("the pods' settings (")
+    assert "imagePullPolicy of every step" in pods
+    assert "secretAsVolume of deploy, judge, train" in pods
 
 
-def test_a_secret_and_a_node_are_named_too(tmp_path):
+def test_what_one_step_alone_has_is_named_too(tmp_path):
     spec, platforms = yaml.safe_load_all(COMPILED.read_text())
     executor = platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"]
-    executor["secretAsEnv"] = [{"secretName": "s3"}]
     executor["nodeSelector"] = {"labels": {"gpu": "yes"}}
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump_all([spec, platforms]))
-    phrases = read_graph(changed).unheeded
-    assert "secretAsEnv (train)" in phrases
-    assert "nodeSelector (train)" in phrases
+    assert "nodeSelector of train" in read_graph(changed).unheeded[1]
 
 
 @pytest.mark.parametrize("text", ["", "a: b", "root: 1", "{"])

@@ -18,7 +18,7 @@ from noria.steps.workspace import Workspace
 
 pytestmark = pytest.mark.xdist_group("outsider")  # all look at one story, which takes its time
 
-STEPS = {"ingest", "features", "validate", "train", "evaluate", "rehearse", "judge", "deploy"}
+STEPS = {"settle", "ingest", "features", "validate", "train", "evaluate", "rehearse", "judge", "deploy"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,11 @@ from uuid import uuid4
 
 from rich.text import Text
 
+from noria.cli.doctor_cluster import cluster_checks
 from noria.cli.output import console, make_table, print_json
 from noria.cli.project import enter_project
 from noria.errors import NoriaError
+from noria.settings import Settings
 from noria.steps.workspace import Workspace
 from noria.task import load_task, task_names
 
@@ -38,6 +40,7 @@ def examine(*, as_json: bool) -> int:
         findings += [_look(what, check) for what, check in CHECKS.items()]
         findings += [_look(f"source of {name}", partial(_source, name)) for name in task_names()]
         findings += [_look(f"ledger of {name}", partial(_ledger, name)) for name in task_names()]
+        findings += _cluster()
     if as_json:
         print_json(findings)
     else:
@@ -46,6 +49,14 @@ def examine(*, as_json: bool) -> int:
             table.add_row("[green]✓[/green]" if finding.well else "[red]✗[/red]", finding.what, Text(finding.found))
         console().print(table)
     return 0 if all(finding.well for finding in findings) else 1
+
+
+def _cluster() -> list[Finding]:
+    try:
+        checks = cluster_checks(Settings.from_environment())
+    except NoriaError as error:
+        return [Finding(what="cluster", well=False, found=str(error))]
+    return [_look(what, check) for what, check in checks.items()]
 
 
 def _look(what: str, check: Callable[[], str]) -> Finding:

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from noria.cli import data_verbs
+from noria.cli import cluster_verbs, data_verbs, run_verbs
 from noria.cli.options import (
     EXIT_CODES,
     FASHION,
@@ -111,19 +111,29 @@ def predict(
 @app.command(epilog=SERVE_CODES)
 def serve(
     task: TaskOption = FASHION,
-    http_port: Annotated[int, typer.Option(metavar="PORT", help="TCP port; 0 takes a free one.")] = 8080,
+    http_port: Annotated[
+        int, typer.Option(metavar="PORT", help="TCP port; 0 takes a free one.", min=0, max=65_535)
+    ] = 8080,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    more: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="PREDICTOR_OPTIONS",
+            help="What follows -- is handed to the predictor: `python -m serving --help` lists it.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Serve the champion, and every one after it.
 
     A new champion takes over without a lost request. One line says that the predictor is ready, and where.
 
-    Example: noria serve --http-port 8080
+    Example: noria serve --http-port 8080 -- --grpc-port 9000 --threads 2
     """
     from noria.cli.serve import serve_champion
 
-    raise typer.Exit(serve_champion(task, host=host, http_port=http_port, as_json=json))
+    raise typer.Exit(serve_champion(task, host=host, http_port=http_port, more=more or [], as_json=json))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -226,7 +236,11 @@ def datasets(
         list_datasets(as_json=json)
 
 
-app.registered_commands += data_verbs.app.registered_commands  # among the others, before the one that comes last
+# Among the others, before the one that comes last.
+app.registered_commands += run_verbs.app.registered_commands
+app.registered_commands += cluster_verbs.app.registered_commands
+app.registered_groups += cluster_verbs.app.registered_groups
+app.registered_commands += data_verbs.app.registered_commands
 
 
 @app.command(epilog=FOUND_CODES)

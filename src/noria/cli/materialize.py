@@ -14,9 +14,11 @@ from noria.cli.project import open_workspace
 from noria.errors import SourceError, UsageError
 from noria.ml.durable import staged
 from noria.steps.ingest import parse_moment
-from noria.steps.tables import open_tables, publish_tables
+from noria.steps.tables import TablesFacts, open_tables, publish_tables
 from noria.steps.workspace import Workspace, now
 from noria.task import TakesFeatures
+
+MOST_HOURS = 1_000_000  # a century
 
 if TYPE_CHECKING:
     from feature_repo.materialising import Materialised
@@ -31,26 +33,34 @@ def materialize(task: str, *, as_of: str, late_hours: float, whole: bool, as_jso
     found = find_task(task)
     if not isinstance(found, TakesFeatures):
         raise UsageError(f"task {task} takes no features: expected one with a feature service, such as flights")
-    if late_hours < 0:
-        raise UsageError(f"--late-hours is {late_hours:g}: expected 0 or more")
-    moment = parse_moment("--as-of", as_of) if as_of else None
+    if not 0 <= late_hours <= MOST_HOURS:
+        raise UsageError(f"--late-hours is {late_hours:g}: expected 0 or more, up to {MOST_HOURS:,}; or --whole")
+    moment = _read_moment(as_of) if as_of else now()
     lateness = None if whole else timedelta(hours=late_hours)
     workspace = open_workspace()
     with console(sys.stderr if as_json else sys.stdout).status("working out the features"):
-        folder = _write_tables(workspace, found, workspace.source_of(found), moment or now())
-        done = _materialise(workspace, found.service, folder, moment, lateness)
+        folder, facts = open_tables(workspace, publish_tables(workspace, found, workspace.source_of(found), moment))
+        done = _materialise(workspace, found.service, folder, moment if as_of else None, lateness)
+        place = _lay_out(folder, facts)
     if as_json:
-        print_json({"online": workspace.settings.online, "tables": str(folder), "report": done})
+        print_json({"online": workspace.settings.online, "tables": str(place), "report": done})
     else:
         _show(done, workspace.settings.online)
 
 
-def _write_tables(workspace: Workspace, task: TakesFeatures, source: Path | None, as_of: datetime) -> Path:
-    """Where the tables lie: where Feast's own command looks for them, each file whole."""
-    folder, facts = open_tables(workspace, publish_tables(workspace, task, source, as_of))
+def _read_moment(as_of: str) -> datetime:
+    """UsageError for one that is still to come: later runs would go on from there, and leave out what comes before."""
+    moment = parse_moment("--as-of", as_of)
+    if moment > now():
+        raise UsageError(f"--as-of is {as_of}, which is still to come: expected a moment up to now, or none")
+    return moment
+
+
+def _lay_out(folder: Path, facts: TablesFacts) -> Path:
+    """Put the tables where Feast's own command looks for them, each file whole; says where that is."""
     from feature_repo.opening import tables_folder
 
-    place = tables_folder(task.service.name)
+    place = tables_folder(facts.service)
     for name in facts.tables:
         with staged(place) as staging:
             shutil.copyfile(folder / f"{name}.parquet", staging)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 
 from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_time
 from noria.cli.project import open_workspace
 from noria.errors import UsageError
+from noria.steps.release import take_back
+from noria.steps.stage import Stage
 from noria.steps.workspace import now
+from noria.stores.ledger_entry import Entry
 from noria.stores.releases import Ledger
 
 
@@ -29,10 +33,7 @@ def list_releases(task: str, *, as_json: bool) -> None:
         return
     table = make_table(f"Releases of {task}", ["", "time", "what", "bundle", "reason"])
     for entry in entries:
-        word = (
-            entry.kind if entry.kind != "evaluated" else "evaluated: passed" if entry.passed else "evaluated: refused"
-        )
-        table.add_row(str(entry.sequence), show_time(entry.time), word, entry.bundle[:12], entry.reason)
+        table.add_row(str(entry.sequence), show_time(entry.time), _word(entry), entry.bundle[:12], entry.reason)
     console().print(table)
 
 
@@ -51,9 +52,14 @@ def verify_releases(task: str, *, as_json: bool) -> int:
 
 
 def roll_back(task: str, *, to: str, reason: str, as_json: bool) -> None:
-    """Make a former champion champion again."""
+    """Make a former champion champion again; where an InferenceService serves, it serves that one first."""
     ledger = open_ledger(task, writable=True)
-    entry = ledger.rollback(to=_former(ledger, to) if to else None, reason=reason, actor="person")
+    target = _former(ledger, to) if to else None
+    stage = _open_stage()
+    if stage is None:
+        entry = ledger.rollback(to=target, reason=reason, actor="person")
+    else:
+        entry = take_back(stage, ledger, task, to=target, reason=reason, actor="person")
     if as_json:
         print_json(entry)
     else:
@@ -84,9 +90,25 @@ def show_which(task: str, *, at: str, as_json: bool) -> None:
             screen.print(f"  evidence {entry.evidence}", soft_wrap=True)
 
 
+def _open_stage() -> Stage | None:
+    # The room of the Kubernetes client lies in the project, which is importable once its workspace was opened.
+    from cluster.stage import stage_of
+
+    def tell(text: str, _: float | None = None) -> None:
+        console(sys.stderr).print(text, soft_wrap=True)
+
+    return stage_of(open_workspace(), tell)
+
+
+def _word(entry: Entry) -> str:
+    if entry.kind == "evaluated":
+        return "evaluated: passed" if entry.passed else "evaluated: refused"
+    return "did not come up" if entry.kind == "put-back" else entry.kind
+
+
 def _former(ledger: Ledger, start: str) -> str:
     found = sorted(
-        {entry.bundle for entry in ledger.entries() if entry.bundle.startswith(start) and entry.kind != "evaluated"}
+        {entry.bundle for entry in ledger.entries() if entry.bundle.startswith(start) and entry.changes_champion}
     )
     if len(found) != 1:
         raise UsageError(

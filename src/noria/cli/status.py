@@ -26,7 +26,7 @@ def show_status(task: str, *, as_json: bool) -> None:
     champion = ledger.champion()
     metrics = _metrics(ledger, champion.bundle) if champion else {}
     runs = RunLog(workspace.store, task).last(RUNS)
-    verdicts = [entry for entry in ledger.entries() if entry.kind == "evaluated"][: -RUNS - 1 : -1]
+    verdicts = [entry for entry in ledger.entries() if not entry.changes_champion][: -RUNS - 1 : -1]
     if as_json:
         print_json(
             {
@@ -72,7 +72,8 @@ def _show_verdicts(verdicts: Sequence[Entry]) -> None:
         return
     table = make_table("\nLast verdicts", ["time", "bundle", "against", "verdict"])
     for entry in verdicts:
-        word = "passed" if entry.passed else f"refused: {entry.reason}"
+        refused = "did not come up" if entry.kind == "put-back" else "refused"
+        word = "passed" if entry.passed else f"{refused}: {entry.reason}"
         table.add_row(show_time(entry.time), entry.bundle[:12], entry.champion[:12] or "nobody", word)
     console().print(table)
 

@@ -8,22 +8,44 @@ from pathlib import Path
 
 import msgspec
 
-from noria.errors import EvidenceError, StoreError, TakenBackError
+from noria.errors import EvidenceError, ReleaseError, StoreError, TakenBackError
 from noria.gates.judge import judge as ask_gates
 from noria.gates.results import Verdict
+from noria.ml.bundle import Bundle
 from noria.ml.progress import Progress
 from noria.steps.exhibit import Exhibit, champion_of, keep_exhibit, read_exhibit, summarise
+from noria.steps.held_out import HeldOut, hold_out
 from noria.steps.judge import Decision
+from noria.steps.release import Claim, release
 from noria.steps.report import keep_report
+from noria.steps.stage import Stage, Turn
+from noria.steps.trial import ROWS, try_out
 from noria.steps.workspace import Workspace, digest_of
+from noria.stores.ledger_entry import Entry
 from noria.stores.releases import Ledger
 from noria.stores.standing import taken_back
 
+TRIAL_SECONDS = 120.0  # for the last of what served before to be gone, once the candidate serves
+
 
 def deploy(
-    workspace: Workspace, *, bundle: str, decision: str, plan: str, basis: str, code: str, progress: Progress
+    workspace: Workspace,
+    *,
+    uri: str,
+    bundle: str,
+    decision: str,
+    validation_days: int,
+    holdout_days: int,
+    plan: str,
+    basis: str,
+    code: str,
+    progress: Progress,
+    stage: Stage | None = None,
 ) -> str:
     """Promote the candidate in the release ledger, and say so in the report; returns the digest of the entry.
+
+    With a stage, the candidate serves there first, and answers for held-out rows of the dataset at `uri` as it does
+    offline; where it does not, what served before is put back and ReleaseError or ClusterError says why.
 
     The verdict is not believed but reached again from the evidence that the ledger names. Raises EvidenceError where
     it is missing, belongs to another bundle, or does not carry the candidate, TakenBackError where a person took this
@@ -40,18 +62,43 @@ def deploy(
     if refusal := find_refusal(ledger, candidate.digest):
         _write(partial(page, refusal=refusal), progress)
         raise TakenBackError(refusal)
-    entry = ledger.promote(
-        bundle=candidate.digest,
-        plan=plan,
-        basis=basis,
-        evidence=evidence,
-        reason=summarise(verdict),
-        actor="pipeline",
+    claim = Claim(
+        bundle=candidate.digest, plan=plan, basis=basis, evidence=evidence, reason=summarise(verdict), actor="pipeline",
         code=code,
-    )
+    )  # fmt: skip
+    if stage is None:
+        entry = ledger.promote(**vars(claim))
+    else:
+        days = {"validation_days": validation_days, "holdout_days": holdout_days}
+        rows = hold_out(workspace, candidate, uri=uri, **days, count=ROWS)
+        limit = shown.limits.served_difference
+        entry = _release(stage, ledger, claim, candidate, rows, limit=limit, page=page, progress=progress)
     _write(partial(page, promoted=True), progress)
     progress(f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC", None)
     return entry.digest
+
+
+def _release(
+    stage: Stage,
+    ledger: Ledger,
+    claim: Claim,
+    candidate: Bundle,
+    rows: HeldOut,
+    *,
+    limit: float,
+    page: Callable[..., object],
+    progress: Progress,
+) -> Entry:
+    def attempt(turn: Turn) -> None:
+        progress(f"{candidate.digest[:12]} serves: asking it for {len(rows)} rows", None)
+        largest = try_out(turn.reach, candidate, rows, limit=limit, seconds=TRIAL_SECONDS)
+        progress(f"{len(rows)} answers differ by {largest:.2g} at most", None)
+
+    try:
+        return release(stage, ledger, candidate.facts.task, claim, attempt=attempt)
+    except ReleaseError as error:
+        _write(partial(page, refusal=str(error).partition("\n")[0]), progress)
+        raise
 
 
 def _check_subject(decision: Path, bundle: str) -> None:

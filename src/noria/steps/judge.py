@@ -23,6 +23,7 @@ from noria.steps.workspace import Workspace, digest_of, report_key
 from noria.stores.releases import Ledger
 
 PARITY_ROWS = 1000
+REFUSED = "refused, because "
 T = TypeVar("T")
 
 
@@ -50,6 +51,21 @@ class Judged:
     def word(self) -> str:
         """What the pipeline branches on."""
         return "promote" if self.decision.verdict.passed else "refuse"
+
+    @property
+    def told(self) -> str:
+        """The verdict in one line, for the log."""
+        verdict = self.decision.verdict
+        return summarise(verdict) if verdict.passed else f"{REFUSED}{summarise(verdict)}"
+
+    @property
+    def summary(self) -> str:
+        """The verdict in a few lines of Markdown, for KFP's page of the run."""
+        verdict = self.decision.verdict
+        gates = [f"| {'yes' if gate.passed else '**no**'} | {gate.name} | {gate.figure} |" for gate in verdict.gates]
+        against = f"champion `{verdict.champion}`" if verdict.champion else "nobody: there is no champion yet"
+        compared = f"Bundle `{verdict.bundle}`, against {against}."
+        return "\n".join([self.told, "", compared, "", "| passed | gate | figure |", "|---|---|---|", *gates, ""])
 
 
 def judge(

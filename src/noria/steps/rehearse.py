@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from noria.errors import ServingError
 from noria.gates.evidence import ServingEvidence
-from noria.ml.decision import decide
-from noria.ml.inference import Session, predict
 from noria.ml.progress import Progress
-from noria.ml.splits import split_columns, split_rows
+from noria.steps.held_out import HeldOut, hold_out
 from noria.steps.load import CONNECTIONS, Load, put_load, resident_mib
 from noria.steps.served import TIMEOUT_SECONDS, Answer, Client, serving
 from noria.steps.workspace import Workspace, digest_of
@@ -53,50 +49,38 @@ def rehearse(
     server does not start; requests that fail are counted, not raised.
     """
     candidate = workspace.fetch_bundle(digest_of(bundle))
-    schema = candidate.facts.schema
-    dataset = workspace.fetch_dataset(uri)
-    rows = dataset.load([*split_columns(dataset.schema), *(column.name for column in schema.features)])
-    split = split_rows(dataset.schema, rows, validation_days=validation_days, holdout_days=holdout_days)
-    asked = split.holdout[np.arange(requests) % len(split.holdout)]
-    features = {column.name: rows[column.name][asked] for column in schema.features}
-    expected = predict(Session.load(candidate.model, threads=1), features)
+    days = {"validation_days": validation_days, "holdout_days": holdout_days}
+    rows = hold_out(workspace, candidate, uri=uri, **days, count=requests)
     name = candidate.facts.task
     arguments = ["--bundle", str(candidate.folder), "--name", name]
-    with serving(arguments, model=name, schema=schema, root=root or Path.cwd()) as client:
-        answers = _ask_one_by_one(client, features, requests, progress)
-        load = put_load(client, features, requests=load_requests)
+    with serving(arguments, model=name, schema=candidate.facts.schema, root=root or Path.cwd()) as client:
+        answers = _ask_one_by_one(client, rows, progress)
+        load = put_load(client, rows.features, requests=load_requests)
         heard = _Heard(answers=answers, load=load, memory_mib=resident_mib(client))
     progress(f"{requests:,} requests, then {len(load.answers):,} over {CONNECTIONS} connections", 1.0)
-    decisions = decide(expected, candidate.facts.costs)
-    return msgspec.json.encode(_compare(candidate.digest, heard, expected, decisions), order="deterministic")
+    return msgspec.json.encode(_compare(candidate.digest, heard, rows), order="deterministic")
 
 
-def _ask_one_by_one(
-    client: Client, features: Mapping[str, NDArray[Any]], requests: int, progress: Progress
-) -> list[Answer | None]:
+def _ask_one_by_one(client: Client, rows: HeldOut, progress: Progress) -> list[Answer | None]:
     answers: list[Answer | None] = []
-    warm_up = min(WARM_UP, requests)
-    for place in [*range(warm_up), *range(requests)]:
+    warm_up = min(WARM_UP, len(rows))
+    for place in [*range(warm_up), *range(len(rows))]:
         try:
-            answers.append(client.ask({key: values[place : place + 1] for key, values in features.items()}))
+            answers.append(client.ask(rows.row(place)))
         except ServingError:
             answers.append(None)
-        progress(f"{len(answers)} of {requests + warm_up} requests", len(answers) / (requests + warm_up))
+        progress(f"{len(answers)} of {len(rows) + warm_up} requests", len(answers) / (len(rows) + warm_up))
     return answers[warm_up:]
 
 
-def _compare(
-    digest: str, heard: _Heard, expected: NDArray[np.float64], decisions: NDArray[np.int64]
-) -> ServingEvidence:
-    def is_own(answer: Answer) -> bool:
-        # The rule of the candidate's bundle may answer where the candidate fails; it is not what is on trial.
-        return answer.bundle == digest and not answer.fallback and answer.probabilities.shape[1] == expected.shape[1]
+def _compare(digest: str, heard: _Heard, rows: HeldOut) -> ServingEvidence:
+    expected, classes = rows.probabilities, rows.probabilities.shape[1]
 
     def told(answers: Mapping[int, Answer | None]) -> list[tuple[Answer, int]]:
         return [
-            (answer, place % len(expected))
+            (answer, place % len(rows))
             for place, answer in answers.items()
-            if answer is not None and is_own(answer)
+            if answer is not None and answer.is_of(digest, classes)
         ]
 
     borne = told(heard.load.answers)
@@ -107,7 +91,7 @@ def _compare(
         bundle=digest,
         requests=len(heard.answers),
         load_requests=len(heard.load.answers),
-        wrong=sum(int(answer.labels[0]) != int(decisions[place]) for answer, place in every),
+        wrong=sum(int(answer.labels[0]) != int(rows.decisions[place]) for answer, place in every),
         max_difference=max(
             (float(np.abs(answer.probabilities[0] - expected[place]).max()) for answer, place in every), default=1.0
         ),

@@ -39,6 +39,10 @@ class Answer:
     seconds: float
     fallback: str = ""  # what answered in the model's place; empty unless something did
 
+    def is_of(self, bundle: str, classes: int) -> bool:
+        """Whether the bundle's own model answered: its rule, which may stand in for that, is not what is on trial."""
+        return self.bundle == bundle and not self.fallback and self.probabilities.shape[1] == classes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Client:

@@ -13,7 +13,8 @@ from noria.errors import BundleError
 from noria.ml.manifest import digest_of
 from noria.ml.signature import Signer, TrustedKeys
 
-Kind = Literal["evaluated", "promoted", "rolled-back"]
+# put-back: it was to become champion, did not come up where it serves, and what served before was put back there.
+Kind = Literal["evaluated", "promoted", "rolled-back", "put-back"]
 Finding = Literal["altered", "missing", "inserted", "reordered", "forged", "broken chain", "inconsistent", "truncated"]
 PAYLOAD_TYPE = "application/vnd.noria.release+json"
 
@@ -27,8 +28,8 @@ class Entry:
     kind: Kind
     task: str
     time: datetime  # in UTC; never before the time of the entry before
-    bundle: str  # what was evaluated, or became champion
-    champion: str  # what it was compared with, or replaces
+    bundle: str  # what was evaluated, became champion, or did not come up
+    champion: str  # what it was compared with, or replaces; for a put-back, what stays champion
     plan: str  # the digest of the run's inputs; "" for a rollback
     basis: str  # the digest of the last champion-changing entry, on which this decision is based
     evidence: str  # the digest of the object evidence/<digest>.json; "" for a rollback
@@ -46,7 +47,7 @@ class Entry:
 
     @property
     def changes_champion(self) -> bool:
-        return self.kind != "evaluated"
+        return self.kind in ("promoted", "rolled-back")
 
 
 @dataclass(frozen=True, kw_only=True)

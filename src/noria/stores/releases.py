@@ -21,7 +21,7 @@ from noria.stores.chain import Chain, check_anchor, folder_of, key_of, read_on
 from noria.stores.ledger_entry import Entry, Finding, Kind, Problem, encode_entry, sign_entry
 from noria.stores.objects import ObjectStore
 from noria.stores.published import verify_published
-from noria.stores.standing import Champion
+from noria.stores.standing import Champion, former_champion
 
 _TASK = re.compile(r"[a-z0-9-]{1,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -142,28 +142,40 @@ class Ledger:
         )  # fmt: skip
 
         def decide(chain: Chain) -> Entry:
-            last = chain.standing.last
-            if last is not None and _same_judgement(last, draft):
-                return last
-            if chain.standing.basis != basis:
-                raise LedgerError(
-                    self._overtaken(chain, basis, "this run was evaluated: nothing was promoted; run again")
-                )
-            if last is not None and last.bundle == bundle:
-                return last
-            return replace(draft, champion=chain.standing.bundle)
+            return self._standing_promotion(chain, bundle, plan, basis) or replace(
+                draft, champion=chain.standing.bundle
+            )
 
         return self._append(decide)
 
-    def rollback(self, *, to: str | None, reason: str, actor: str, code: str = "") -> Entry:
+    def check_promotion(self, *, bundle: str, plan: str, basis: str) -> None:
+        """LedgerError where `promote` would refuse at this moment, because the champion changed since."""
+        self._standing_promotion(self._read(), bundle, plan, basis)
+
+    def record_put_back(
+        self, *, bundle: str, plan: str, basis: str, evidence: str, reason: str, actor: str, code: str
+    ) -> Entry:
+        """Record that the bundle did not come up where it was to serve: who is champion stays so."""
+        draft = self._draft(
+            "put-back", bundle=bundle, champion="", plan=plan, basis=basis, evidence=evidence, passed=False,
+            reason=reason, actor=actor, code=code,
+        )  # fmt: skip
+        return self._append(lambda chain: replace(draft, champion=chain.standing.bundle))
+
+    def rollback_target(self, to: str | None) -> str:
+        """The bundle that `rollback` would make champion, as it lies in the store; raises what `rollback` does."""
+        target = former_champion(self._read().standing, self._task, to)
+        verify_published(self._store, target, task=self._task, trusted=self._trusted)
+        return target
+
+    def rollback(self, *, to: str | None, reason: str, actor: str, code: str = "", basis: str | None = None) -> Entry:
         """Make a former champion champion again: the one before, or the one of the digest `to`.
 
-        LedgerError if there is none, if it serves already, or if the champion changes at this very moment; BundleError
-        if what is to serve is no longer in the store as it was published. Nothing is written then.
+        LedgerError if there is none, if it serves already, or if the champion changes at this very moment, or did since
+        `basis`; BundleError if what is to serve is no longer in the store as it was published. Nothing is written then.
         """
-        chain = self._read()
-        seen, target = chain.standing.basis, self._target(chain, to)
-        verify_published(self._store, target, task=self._task, trusted=self._trusted)
+        seen = self.basis() if basis is None else basis
+        target = self.rollback_target(to)
 
         def decide(chain: Chain) -> Entry:
             if chain.standing.basis != seen:
@@ -238,7 +250,7 @@ class Ledger:
         for name, value in (("champion", champion), ("plan", plan), ("basis", basis), ("evidence", evidence)):
             if value:
                 _digest(name, value)
-        if kind != "rolled-back":
+        if evidence or kind in ("evaluated", "promoted"):
             self.read_evidence(evidence)
         return Entry(
             sequence=0, previous="", kind=kind, task=self._task, time=datetime.min.replace(tzinfo=UTC), bundle=bundle,
@@ -246,19 +258,15 @@ class Ledger:
             code=code, signer="", signature="",
         )  # fmt: skip
 
-    def _target(self, chain: Chain, to: str | None) -> str:
+    def _standing_promotion(self, chain: Chain, bundle: str, plan: str, basis: str) -> Entry | None:
+        """The entry that made the bundle champion, if that is done; LedgerError if another one is champion since."""
         standing = chain.standing
-        target = standing.previous if to is None else to
-        if not target:
-            former = ", ".join(sorted(digest[:12] for digest in standing.ever - {standing.bundle}))
-            way = f"name one with --to, {former} were champion" if former else "expected one to go back to"
-            raise LedgerError(f"task {self._task} has no champion below the present one: {way}")
-        if target not in standing.ever:
-            known = ", ".join(sorted(standing.ever)) or "none"
-            raise LedgerError(f"bundle {target} never was champion of task {self._task}: expected one of {known}")
-        if target == standing.bundle:
-            raise LedgerError(f"bundle {target} is the champion already: expected a former one; nothing was changed")
-        return target
+        last = standing.last
+        if last is not None and (last.kind, last.bundle, last.plan, last.basis) == ("promoted", bundle, plan, basis):
+            return last
+        if standing.basis != basis:
+            raise LedgerError(self._overtaken(chain, basis, "this run was evaluated: nothing was promoted; run again"))
+        return last if last is not None and last.bundle == bundle else None
 
     def _overtaken(self, chain: Chain, basis: str, since: str) -> str:
         before = next((entry.bundle for entry in chain.entries if chain.digests[entry.sequence] == basis), "none")

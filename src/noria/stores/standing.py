@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from noria.errors import LedgerError
 from noria.stores.ledger_entry import Entry, Problem
 
 
@@ -67,6 +68,21 @@ def standing_after(entries: Iterable[Entry]) -> Standing:
     return standing
 
 
+def former_champion(standing: Standing, task: str, to: str | None) -> str:
+    """The bundle that a rollback leads to, `to` or the one before; LedgerError where there is none to go back to."""
+    target = standing.previous if to is None else to
+    if not target:
+        former = ", ".join(sorted(digest[:12] for digest in standing.ever - {standing.bundle}))
+        way = f"name one with --to, {former} were champion" if former else "expected one to go back to"
+        raise LedgerError(f"task {task} has no champion below the present one: {way}")
+    if target not in standing.ever:
+        known = ", ".join(sorted(standing.ever)) or "none"
+        raise LedgerError(f"bundle {target} never was champion of task {task}: expected one of {known}")
+    if target == standing.bundle:
+        raise LedgerError(f"bundle {target} is the champion already: expected a former one; nothing was changed")
+    return target
+
+
 def taken_back(entries: Iterable[Entry], bundle: str) -> Entry | None:
     """The rollback that took the bundle down, unless it was made champion again since; None if there was none.
 
@@ -98,6 +114,9 @@ def check_order(key: str, entry: Entry, before: Entry | None, standing: Standing
         expect("the basis", entry.basis, standing.basis, right=entry.basis == standing.basis)
         expect("the replaced champion", entry.champion, standing.bundle, right=entry.champion == standing.bundle)
         expect("passed", entry.passed, "true", right=entry.passed)
+    if entry.kind == "put-back":
+        expect("the champion that stays", entry.champion, standing.bundle, right=entry.champion == standing.bundle)
+        expect("passed", entry.passed, "false", right=not entry.passed)
     if entry.kind == "rolled-back":
         expect("a rollback to", entry.bundle, "a former champion", right=entry.bundle in standing.ever)
     return tuple(problems)

@@ -129,6 +129,32 @@ def test_a_redis_without_room_keeps_what_it_has(tmp_path: Path) -> None:
         store.close()
 
 
+def test_what_a_user_may_not_do_inside_a_script_is_named_and_so_is_what_may_be_written(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    (tmp_path / "password").write_text(SECRET)
+    allowed = ("+ping", "+mget", "+get", "+set", "+eval", "+multi", "+exec", "+select")
+    with redis_server.client(db=4) as client:
+        client.execute_command("ACL", "SETUSER", "writer", "on", f">{SECRET}", "~noria:*", *allowed)
+    store = open_online(
+        redis_server.address(4).replace("//", "//writer@"), password_file=tmp_path / "password", seconds=5
+    )
+    with pytest.raises(StoreError, match=r"does not let this user do that .*HSET.*a part may be written.*--whole"):
+        store.write([(key("a"), packed(1))], {"stock": 1})
+    store.close()
+
+
+def test_what_is_no_row_does_not_keep_the_others_from_being_written(redis_server: RedisServer) -> None:
+    store = open_online(redis_server.address(5))
+    with redis_server.client(db=5) as client:
+        client.flushdb()
+        client.lpush(key(700), "a list")
+    done = store.write([(key(shop), packed(1, 3)) for shop in range(1000)], {"stock": 1})
+    assert done.total == Counts(written=1000)
+    assert [pieces(each) for each in store.read([key(699), key(700), key(999)])] == [3, 3, 3]
+    store.close()
+
+
 def test_a_redis_that_forgot_its_scripts_is_written_to(redis_server: RedisServer) -> None:
     store = open_online(redis_server.address(3))
 
@@ -158,8 +184,8 @@ def test_a_redis_that_was_started_again_is_used_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["http://host/1", "redis://", "redis://host/x", "redis://host:port", "redis://host?db=1", "sqlite:", "",
-     "redis://user:hidden@host", "mysql://user:hidden@host/db"],
+    ["http://host/1", "redis://", "redis://a..b", "redis://host/x", "redis://host:port", "redis://host?db=1",
+     "sqlite:", "", "redis://user:hidden@host", "mysql://user:hidden@host/db"],
 )  # fmt: skip
 def test_an_address_that_is_none_is_refused_without_showing_secrets(address: str) -> None:
     with pytest.raises(UsageError, match=r"expected") as caught:

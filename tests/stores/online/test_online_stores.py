@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from itertools import pairwise, permutations
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -143,6 +145,22 @@ def test_writers_in_many_processes_leave_the_newest_of_all(online: OnlineStore, 
     assert [each.exitcode for each in writers] == [0] * 4
     assert {pieces(each) for each in online.read([key(shop) for shop in "abcdefgh"])} == {199}
     assert online.marks() == {"stock": 199}
+
+
+def _open_at_once(address: str, start: Barrier) -> None:
+    for number in range(40):
+        start.wait(30)  # one that fails does not keep the others waiting
+        open_online(f"{address}{number}").close()
+
+
+def test_a_file_that_many_processes_make_at_once_is_made(tmp_path: Path) -> None:
+    start = SPAWN.Barrier(6)
+    makers = [SPAWN.Process(target=_open_at_once, args=(str(tmp_path / "online.db"), start)) for _ in range(6)]
+    for each in makers:
+        each.start()
+    for each in makers:
+        each.join()
+    assert [each.exitcode for each in makers] == [0] * 6
 
 
 def test_a_store_is_shared_between_threads(online: OnlineStore) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from part_of_year import write_part
 
+from noria.cli import materialize as module
 from noria.stores.online.rows import Packer, row_key
 from noria.stores.online.store import open_online
 from noria.tasks.flights.service import SERVICE
@@ -101,6 +102,28 @@ def test_a_store_that_is_not_there_is_said_and_no_table_is_laid_out(run, tmp_pat
     assert done.returncode == 1
     assert "redis://127.0.0.1:1/0 does not answer" in done.stderr
     assert not (tmp_path / "home" / "features" / "flights_v1").exists()
+
+
+def test_tables_that_another_run_lays_out_meanwhile_are_not_read(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later mark over tables of an earlier moment would leave out what came between."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("NORIA_HOME", str(tmp_path))
+    monkeypatch.setenv("NORIA_SOURCE_FLIGHTS", str(source))
+    place, work = tmp_path / "features" / SERVICE.name, module._materialise
+    place.mkdir(parents=True)
+
+    def meanwhile(*asked):
+        for view in SERVICE.views:
+            (place / f"{view.name}.parquet").write_bytes(b"of another run")
+        return work(*asked)
+
+    monkeypatch.setattr(module, "_materialise", meanwhile)
+    module.materialize("flights", as_of="2013-01-12", late_hours=24.0, whole=False, as_json=True)
+    store = open_online(str(tmp_path / "features" / "online.db"))
+    assert set(store.marks()) == {view.name for view in SERVICE.views}
+    store.close()
 
 
 def test_a_source_without_any_value_by_then_is_said(run) -> None:

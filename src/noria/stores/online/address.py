@@ -45,6 +45,7 @@ def parse_address(text: str) -> SqliteAddress | RedisAddress:
         parts = urlsplit(text)
         port = parts.port
         database = int(parts.path.strip("/") or 0)
+        (parts.hostname or "").encode("idna")  # no name server would be asked for one that this refuses
     except ValueError:
         raise UsageError(f"{_without_secret(text)!r} is no address of a Redis: {EXPECTED}") from None
     _check(parts, text)

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 MARKS = PREFIX + b"marks"  # a hash; no row's key looks like it, because theirs go on with a digit
 ROWS_A_SCRIPT = 500
 # Instants are compared as numbers, four bytes at a time: Lua would compare texts by the server's locale. What is too
-# short to have instants was torn. EVAL carries its text each time, so that a server whose scripts were flushed between
-# two commands cannot know one and not know the other.
+# short to have instants was torn, and what is no text at all is none of ours. EVAL carries its text each time, so that
+# a server whose scripts were flushed between two commands cannot know one and not know the other.
 _WRITE = """
 local counts = {0, 0, 0}
 for place, key in ipairs(KEYS) do
-  local new, old = ARGV[place], redis.call('GET', key)
+  local new, old = ARGV[place], redis.pcall('GET', key)
+  if type(old) == 'table' then
+    if not string.find(old.err, 'WRONGTYPE', 1, true) then return old end
+    old = ''
+  end
   local outcome = 1
   if old == new then
     outcome = 2
@@ -161,8 +165,12 @@ class RedisOnlineStore:
             ) from error
         assert isinstance(answers, list)
         for answer in answers:
+            # The server goes on after a command that failed. It refuses all of EXEC where it can tell before.
             if isinstance(answer, redis.RedisError):
-                raise answer
+                raise StoreError(
+                    f"the online store {self._address} {_explain(answer)}; a part may be written: run again with "
+                    "--whole once that is mended"
+                ) from answer
         return answers
 
     @contextmanager
@@ -181,21 +189,33 @@ def _ask(connection: _Connection, *words: bytes | str | int) -> object:
 
 
 def _explain(error: redis.RedisError) -> str:
+    """What the store does, why, and what to do next."""
     import redis
 
-    text = str(error)
-    if isinstance(error, redis.AuthenticationError | redis.exceptions.AuthenticationWrongNumberOfArgsError):
+    text, known = str(error), redis.exceptions
+    if isinstance(error, known.AuthenticationError | known.AuthenticationWrongNumberOfArgsError):
         return f"refused the password ({text}): expected that of the user; correct NORIA_ONLINE_PASSWORD_FILE"
-    if isinstance(error, redis.exceptions.NoPermissionError):
-        return f"does not let this user do that ({text}): expected MGET, EVAL and transactions; look at its ACL"
-    if isinstance(error, redis.BusyLoadingError):
+    if isinstance(error, known.BusyLoadingError):
         return "is still loading its data: expected it to be up; run again in a moment"
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+    if isinstance(error, known.ConnectionError | known.TimeoutError):
         return f"does not answer ({text}): expected a Redis there; check that it runs and NORIA_ONLINE, then run again"
+    return _explain_refusal(error, text)
+
+
+def _explain_refusal(error: redis.RedisError, text: str) -> str:
+    """Why a server that answers does not do it."""
+    import redis
+
+    # In a script there is no error of its own for it, only the words.
+    if isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in text:
+        return (
+            f"does not let this user do that ({text}): expected GET, MGET, SET, HGET, HGETALL, HSET, EVAL and "
+            "transactions, on keys that begin with noria:; look at its ACL"
+        )
     if any(mark in text for mark in _OF_CLUSTERS):
         return (
-            f"is a node of a Redis Cluster ({text}): expected one Redis, with or without replicas, because a transaction "
-            "does not span nodes; name such a one with NORIA_ONLINE"
+            f"is a node of a Redis Cluster ({text}): expected one Redis, with or without replicas, because a "
+            "transaction does not span nodes; name such a one with NORIA_ONLINE"
         )
     if isinstance(error, redis.exceptions.OutOfMemoryError) or "maxmemory" in text:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ OURS = int.from_bytes(b"NorO", "big")  # stands in the file's head as its applic
 VERSION = 1
 KEYS_A_STATEMENT = 500
 ROWS_A_COUNT = 1000
+LOOK_SECONDS = 0.01  # between two looks whether another process has made the file
 _TABLES = (
     "CREATE TABLE rows (key BLOB PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE marks (view TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID",
@@ -55,6 +57,7 @@ class SqliteOnlineStore:
 
     def __init__(self, path: Path, *, seconds: float) -> None:
         self._path = path
+        self._seconds = seconds
         self._turn = threading.Lock()
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +112,7 @@ class SqliteOnlineStore:
         connection = self._connection
         if not _is_new(connection):
             _check(connection, self._path)
-        connection.execute("PRAGMA journal_mode = WAL")
+        self._switch_to_wal()
         # With WAL that keeps the file whole in a crash of the machine, too; the last writes may be missing then.
         connection.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
@@ -117,6 +120,20 @@ class SqliteOnlineStore:
                 for statement in _TABLES:
                     connection.execute(statement)
         _check(connection, self._path)
+
+    def _switch_to_wal(self) -> None:
+        """Have readers wait for no writer; who makes the file at the same moment is waited for."""
+        deadline = time.monotonic() + self._seconds
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                # Of two who switch at once SQLite refuses one immediately, whatever its timeout.
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                    raise
+                time.sleep(LOOK_SECONDS)
+            else:
+                return
 
     @contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:

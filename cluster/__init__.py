@@ -1,0 +1,1 @@
+"""Cluster: the room of the Kubernetes client, in which a champion is an InferenceService."""

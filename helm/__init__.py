@@ -1,0 +1,1 @@
+"""The chart, and the programs that render it and make what it does not hold."""

@@ -1,0 +1,22 @@
+{{/* Images: repository and digest, or else tag. Called with (list root image). */}}
+
+{{- define "noria.image" -}}
+{{- $root := first . }}
+{{- $image := last . }}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else if $root.Values.images.requireDigest -}}
+{{- fail (printf "image %s has no digest, and images.requireDigest is on: set it as your registry says it (sha256:…)" $image.repository) }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{- define "noria.pullSecrets" -}}
+{{- with .Values.images.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}

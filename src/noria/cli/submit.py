@@ -1,0 +1,108 @@
+"""Submit: the pipeline on a cluster, with the parameters that a run here would take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import noria
+from noria.cli.kubeflow import Connected, connect
+from noria.cli.naming import find_task
+from noria.cli.output import console, print_json
+from noria.cli.preparing import parse_pairs
+from noria.cli.watching import Watched, follow, tell_end
+from noria.errors import UsageError
+from noria.steps.settle import RESOLVED
+from noria.steps.workspace import now
+
+if TYPE_CHECKING:
+    from pipelines.cluster import Published
+    from pipelines.overlay import Choices
+    from pipelines.run_view import RunView
+
+# A run on a cluster finds these out in its first step: the code and the source are those of the image and of the
+# cluster, which need not be the ones here, and the champion is the one at that moment.
+SETTLED_THERE = (*RESOLVED, "code", "source")
+DIGITS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a cluster: the arguments of the pipeline, and a name by which people find the run."""
+
+    task: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+def ask_for(
+    task_name: str, environment: str, pairs: Sequence[str], *, as_of: str = "", days: int = 0, at: str
+) -> Request:
+    """Put a run's parameters together as `noria run` does; `days` > 0 asks for so many whole days before the run.
+
+    The task has to be known here; its source and the stores need not be.
+    """
+    from pipelines import parameters
+
+    task = find_task(task_name)
+    given = ({"end": as_of, "as_of": as_of} if as_of else {}) | parse_pairs(pairs)
+    if days:
+        if fixed := sorted({"start", "end", "as_of"} & set(given)):
+            raise UsageError(f"{', '.join(fixed)} and --days: either the window is fixed, or it moves with the time")
+        end = datetime(2001, 1, 1, tzinfo=UTC)  # any window of that length: its days are checked like every other's
+        given |= {"start": f"{end - timedelta(days=days):%Y-%m-%d}", "end": f"{end:%Y-%m-%d}"}
+    chosen = parameters.load(environment, task, given, {"source": "", "code": ""})
+    window = f"{chosen.start}..{chosen.end}"
+    arguments = chosen.arguments() | dict.fromkeys(SETTLED_THERE, "")
+    if days:
+        chosen, window = replace(chosen, as_of=""), f"the last {days} days"
+        arguments |= {"start": "", "end": "", "as_of": ""}
+    asked = chosen.digest()[:DIGITS]
+    name = f"{task.name} {window} seed {chosen.seed} asked {asked}"
+    return Request(task=task.name, name=name, arguments=arguments | {"days": days, "at": at})
+
+
+def publish(connected: Connected, choices: Choices) -> Published:
+    """Bring the compiled pipeline to the cluster, unless it is there."""
+    from pipelines.compiling import COMPILED
+    from pipelines.graph import read_graph
+    from pipelines.overlay import lay_over, version_of
+
+    text = lay_over(COMPILED, choices)
+    version = version_of(text, noria.__version__)
+    return connected.kubeflow.publish(text, pipeline=read_graph(COMPILED).name, version=version)
+
+
+def submit_run(
+    task: str, environment: str, pairs: Sequence[str], choices: Choices, *, as_of: str, wait: bool, as_json: bool
+) -> int:
+    """Start a run on the cluster and, if asked to, follow it to its end; returns the exit code of `noria run`."""
+    connected = connect()
+    request = ask_for(task, environment, pairs, as_of=as_of, at=f"{now():%Y-%m-%dT%H:%M:%S.%f}Z")
+    published = publish(connected, choices)
+    started = connected.kubeflow.submit(
+        published, experiment=request.task, name=request.name, parameters=request.arguments
+    )
+    if not as_json:
+        _tell_start(connected, published, started)
+    if wait:
+        return tell_end(connected, follow(connected, started.id, as_json=as_json), published.name, as_json=as_json)
+    if as_json:
+        print_json(Watched(view=started).describe(connected, published.name))
+    else:
+        short = started.id[:DIGITS]
+        console().print(f"\nNext\n  noria runs\n  noria logs {short}\n  noria cancel {short}", highlight=False)
+    return 0
+
+
+def _tell_start(connected: Connected, published: Published, started: RunView) -> None:
+    screen = console()
+    what = "uploaded" if published.new else "there already"
+    for word, text in (
+        ("Run", f"{started.name} ({started.id})"),
+        ("Version", f"{published.name} of the pipeline, {what}"),
+        ("Page", connected.kubeflow.address_of(started.id)),
+    ):
+        screen.print(f"  {word:<8} {text}", soft_wrap=True, markup=False)

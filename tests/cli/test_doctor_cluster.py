@@ -1,0 +1,145 @@
+"""Doctor looks at the cluster that the settings name: releases, rights and stores, each with what to do about it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubeflow_api import KubeflowApi
+from noria_command import Noria
+
+from cluster.permissions import VERBS
+
+ATTRIBUTES = {"group", "resource", "subresource", "verb", "namespace"}
+
+
+@contextmanager
+def kubernetes(*, kserve: str = "v0.20.1", denied: frozenset[str] = frozenset()) -> Iterator[tuple[str, list[Any]]]:
+    """An API server that knows what it has, and what one may do there; each review is kept."""
+    reviews: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/apis/serving.kserve.io/v1beta1" and kserve:
+                self._reply(200, {"resources": [{"name": "inferenceservices"}]})
+            elif self.path == "/apis/apps/v1/namespaces/kserve/deployments/kserve-controller-manager" and kserve:
+                containers = [{"name": "proxy", "image": "x:1"}, {"name": "manager", "image": f"kserve/c:{kserve}"}]
+                self._reply(200, {"spec": {"template": {"spec": {"containers": containers}}}})
+            else:
+                self._reply(404, {"message": "the server could not find the requested resource"})
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["spec"]["resourceAttributes"]
+            reviews.append(asked)
+            assert set(asked) <= ATTRIBUTES
+            self._reply(201, {"status": {"allowed": f"{asked['verb']} {asked['resource']}" not in denied}})
+
+        def _reply(self, status: int, body: Any) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", reviews
+        server.shutdown()
+        thread.join()
+
+
+def kubeconfig(folder: Path, url: str) -> str:
+    path = folder / "kubeconfig.json"
+    config = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"token": "kube-token-5519"}}],
+    }
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+@pytest.fixture
+def noria(tmp_path: Path) -> Noria:
+    return Noria(home=tmp_path / "home", site=tmp_path).with_settings(HOME=str(tmp_path))  # with no ~/.kube
+
+
+def examine(noria: Noria) -> tuple[int, dict[str, tuple[bool, str]]]:
+    done = noria("doctor", "--json")
+    assert "Traceback" not in done.err, done.err
+    assert "kube-token-5519" not in done.out + done.err
+    return done.code, {one["what"]: (one["well"], one["found"]) for one in done.told}
+
+
+def test_where_no_cluster_is_configured_one_line_says_so(noria: Noria) -> None:
+    code, found = examine(noria)
+    assert (code, found["cluster"]) == (
+        0, (True, "none is configured (NORIA_KFP, KUBECONFIG): runs are made on this machine")
+    )  # fmt: skip
+    assert "KServe" not in found
+
+
+def test_a_cluster_that_has_everything_is_well(noria: Noria, tmp_path: Path) -> None:
+    with KubeflowApi() as api, kubernetes() as (url, reviews):
+        settings = {"NORIA_KFP": api.host, "KUBECONFIG": kubeconfig(tmp_path, url), "NORIA_SERVING": "kserve"}
+        code, found = examine(noria.with_settings(**settings))
+    assert found["Kubeflow Pipelines"] == (True, f"2.15.0 at {api.host}, one user")
+    assert found["KServe"] == (True, "0.20.1")
+    assert found["rights to serve"] == (True, f"in namespace noria-serving all {len(VERBS)} that the step deploy needs")
+    assert found["what runs there keep"][1].startswith("what its ConfigMap noria-settings names")
+    assert found["registry of features"][0]
+    assert code == 0
+    asked = {(one.get("group", ""), "/".join(filter(None, (one["resource"], one.get("subresource")))), one["verb"])
+             for one in reviews}  # fmt: skip
+    assert asked == VERBS
+    assert {one["namespace"] for one in reviews} == {"noria-serving"}
+
+
+def test_what_is_old_or_not_allowed_is_told_with_what_to_do(noria: Noria, tmp_path: Path) -> None:
+    denied = frozenset({"patch inferenceservices", "get pods"})
+    with KubeflowApi(release="2.4.1") as api, kubernetes(kserve="v0.15.0", denied=denied) as (url, _):
+        settings = {"NORIA_KFP": api.host, "KUBECONFIG": kubeconfig(tmp_path, url), "NORIA_SERVING": "kserve"}
+        code, found = examine(noria.with_settings(**settings))
+    assert found["Kubeflow Pipelines"][0] is False
+    assert "2.4.1" in found["Kubeflow Pipelines"][1]
+    assert "expected 2.15 or later" in found["Kubeflow Pipelines"][1]
+    assert found["KServe"] == (False, "0.15.0: expected 0.20 or later; bring it up to date")
+    well, words = found["rights to serve"]
+    assert (well, "you may not get pods/log, patch inferenceservices.serving.kserve.io: bind the Role" in words) == (
+        False, True
+    )  # fmt: skip
+    assert code == 1
+
+
+def test_a_cluster_that_nothing_needs_is_no_fault(noria: Noria, tmp_path: Path) -> None:
+    with kubernetes(kserve="") as (url, _):
+        code, found = examine(noria.with_settings(KUBECONFIG=kubeconfig(tmp_path, url)))
+    assert found["Kubeflow Pipelines"] == (True, "NORIA_KFP is not set: `noria submit` has nowhere to go")
+    assert found["KServe"][0] is True
+    assert "the cluster has none: install it" in found["KServe"][1]
+    assert code == 0
+
+
+def test_a_cluster_that_does_not_answer_is_a_fault_where_it_is_needed(noria: Noria, tmp_path: Path) -> None:
+    needed = noria.with_settings(
+        NORIA_SERVING="kserve", NORIA_KFP="http://127.0.0.1:1", KUBECONFIG=kubeconfig(tmp_path, "http://127.0.0.1:1")
+    )
+    code, found = examine(needed)
+    assert code == 1
+    for what in ("Kubeflow Pipelines", "KServe", "rights to serve"):
+        assert found[what][0] is False, what
+    assert "does not answer" in found["KServe"][1]
+    assert "cannot be reached" in found["Kubeflow Pipelines"][1]
+    nowhere = examine(noria.with_settings(NORIA_SERVING="kserve"))[1]["KServe"]
+    assert (nowhere[0], "no KUBECONFIG" in nowhere[1]) == (False, True)

@@ -1,0 +1,127 @@
+"""Fixtures of the releases on a cluster: an API server with KServe behind it, and candidates that passed the gates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster_api.candidates import SCHEMA, TASK, Candidates
+from cluster_api.kserve_world import KServe
+from cluster_api.kube_server import Kubernetes
+
+from cluster.api import Api
+from cluster.lease import Pace
+from cluster.stage import KServe as Stage
+from noria.errors import ReleaseError
+from noria.steps.release import take_back
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "noria-serving"
+PACE = Pace(lasts=3.0, renew=0.3, look=0.05)
+
+
+@dataclass(kw_only=True)
+class Cluster:
+    """A server, the world behind it, and the candidates of one task."""
+
+    server: Kubernetes
+    world: KServe
+    candidates: Candidates
+
+    @property
+    def live(self) -> dict[str, Any] | None:
+        return self.server.objects.get(("inferenceservices", NAMESPACE, TASK))
+
+    @property
+    def serves(self) -> str:
+        """The digest that the object names, "" without an object."""
+        return "" if self.live is None else str(self.live["metadata"]["annotations"]["noria.dev/bundle"])
+
+    def stage(self, *, seconds: float = 20.0, overlay: dict[str, Any] | None = None) -> Stage:
+        from kubernetes import client
+
+        settings = client.Configuration(host=self.server.url)
+        settings.api_key = {"authorization": f"Bearer {self.server.token}"}
+        store = self.candidates.workspace.store
+        return Stage(
+            api=Api(client.ApiClient(settings), NAMESPACE, pause=0.01),
+            address_of=lambda digest: store.uri(f"bundles/{digest}"),
+            overlay=overlay or {}, seconds=seconds, progress=lambda *_: None, pace=PACE, look=0.02,
+        )  # fmt: skip
+
+    def changes(self) -> list[str]:
+        """The writes to the InferenceService, in their order."""
+        return [verb for verb, resource, _ in self.server.objects.history if resource == "inferenceservices"]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, s3_address: str) -> Iterator[Cluster]:
+    candidates = Candidates(folder=tmp_path, objects=s3_address)
+    with Kubernetes() as server:
+        world = KServe(server.objects, NAMESPACE, TASK, SCHEMA, candidates.keys, tmp_path / "pods")
+        server.world = world
+        try:
+            yield Cluster(server=server, world=world, candidates=candidates)
+        finally:
+            world.close()
+
+
+@pytest.fixture
+def champion(cluster: Cluster) -> str:
+    """A first champion that serves; returns its digest."""
+    release = cluster.candidates.judged(1.0)
+    cluster.candidates.deploy(release, cluster.stage())
+    assert cluster.serves == cluster.candidates.champion == release.digest
+    cluster.server.asked.clear()
+    return release.digest
+
+
+@pytest.fixture
+def environment(cluster: Cluster, tmp_path: Path) -> dict[str, str]:
+    """The environment of another process that releases to this cluster."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(
+        f"""
+apiVersion: v1
+kind: Config
+current-context: test
+clusters: [{{name: test, cluster: {{server: "{cluster.server.url}"}}}}]
+users: [{{name: test, user: {{token: {cluster.server.token}}}}}]
+contexts: [{{name: test, context: {{cluster: test, user: test}}}}]
+"""
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NORIA_")}
+    settings = cluster.candidates.workspace.settings
+    return {
+        **kept,
+        "KUBECONFIG": str(file),
+        "NORIA_HOME": str(settings.home),
+        "NORIA_OBJECTS": settings.objects,
+        "NORIA_SERVING": "kserve",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
+    }
+
+
+@pytest.fixture
+def recorded_verbs(cluster: Cluster) -> Callable[[], set[tuple[str, str, str]]]:
+    """Release in every way there is, and return what a Role has to allow for that."""
+
+    def release_in_every_way() -> set[tuple[str, str, str]]:
+        candidates, stage = cluster.candidates, cluster.stage()
+        first = candidates.judged(1.0)
+        cluster.world.behaviours[first.digest] = "crash loop"
+        with pytest.raises(ReleaseError):
+            candidates.deploy(first, stage)  # which is removed again
+        cluster.world.behaviours.clear()
+        candidates.deploy(first, stage)
+        second = candidates.judged(2.0)
+        candidates.deploy(second, stage)
+        take_back(stage, candidates.ledger, TASK, to=None, reason="complaints", actor="person")
+        assert {each.namespace for each in cluster.server.asked} == {NAMESPACE}
+        return cluster.server.verbs
+
+    return release_in_every_way

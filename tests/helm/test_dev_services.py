@@ -1,0 +1,127 @@
+"""The development parts: the very commands of their containers, on loopback ports and with a user's own rights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from rendered import of_kind
+
+PASSWORD = "a pass word"
+needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server: Debian's package")
+
+
+def container(name: str) -> dict[str, Any]:
+    found = next(each for each in of_kind("dev", "Deployment") if each["metadata"]["name"] == f"noria-{name}")
+    part: dict[str, Any] = found["spec"]["template"]["spec"]["containers"][0]
+    return part
+
+
+@contextmanager
+def started(command: list[str], folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, env={**kept, **environment}, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return found
+
+
+def wait_until(true: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, log.read_text()[-2000:]
+        time.sleep(0.05)
+
+
+def client(endpoint: str, key: str, secret: str) -> Any:
+    session = boto3.session.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1")
+    return session.client("s3", endpoint_url=endpoint)
+
+
+def test_seaweedfs_takes_the_key_of_the_secret_and_no_other(tmp_path):
+    part = container("seaweedfs")
+    assert [each["name"] for each in part["env"]] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    arguments = [each.replace("/data", str(tmp_path)) for each in part["args"]]
+    # Beside the tests of others; in a pod each has its usual port.
+    more = [f"-{name}={port}" for name, port in ports.items()]
+    more += ["-ip.bind=127.0.0.1", f"-filer.localSocket={tmp_path}/filer.sock", f"-s3.localSocket={tmp_path}/s3.sock"]
+    weed = str(Path(sys.executable).with_name(part["command"][0]))
+    endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+    keys = {"AWS_ACCESS_KEY_ID": "noria", "AWS_SECRET_ACCESS_KEY": "made-by-somebody"}
+    with started([weed, *arguments, *more], tmp_path, **keys):
+        probe = endpoint + part["readinessProbe"]["httpGet"]["path"]
+        wait_until(lambda: answers(probe), tmp_path / "log")
+        # A bucket comes with its first object, and the condition that the release ledger rests on is honoured.
+        mine = client(endpoint, "noria", "made-by-somebody")
+        mine.put_object(Bucket="noria", Key="a", Body=b"1", IfNoneMatch="*")
+        with pytest.raises(ClientError, match=r"PreconditionFailed|412"):
+            mine.put_object(Bucket="noria", Key="a", Body=b"2", IfNoneMatch="*")
+        for other in (client(endpoint, "noria", "guessed"), client(endpoint, "anyone", "anything")):
+            with pytest.raises(ClientError, match=r"SignatureDoesNotMatch|InvalidAccessKeyId"):
+                other.put_object(Bucket="noria", Key="b", Body=b"1")
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+@needs_redis
+def test_redis_asks_for_the_password_and_no_list_of_processes_shows_it(tmp_path):
+    part = container("redis")
+    (tmp_path / "password").write_text(PASSWORD)
+    (port,) = free_ports(1)
+    shell, flag = part["command"]
+    script = here(part["args"][0], tmp_path) + f" --port {port}"
+    probe = here(part["readinessProbe"]["exec"]["command"][2], tmp_path).replace("redis-cli", f"redis-cli -p {port}")
+    with started([shell, flag, script.replace("'* -::*'", "127.0.0.1")], tmp_path) as process:
+        wait_until(lambda: succeeds(probe), tmp_path / "log")
+        told = subprocess.run(["redis-cli", "-p", str(port), "ping"], capture_output=True, text=True, check=False)
+        assert "NOAUTH" in told.stdout + told.stderr
+        assert PASSWORD not in commands_of(process.pid)
+        assert "redis-server" in commands_of(process.pid)
+
+
+def here(text: str, folder: Path) -> str:
+    return text.replace("/var/run/noria/redis", str(folder)).replace("/data", str(folder))
+
+
+def succeeds(script: str) -> bool:
+    return subprocess.run(["sh", "-c", script], capture_output=True, check=False).returncode == 0
+
+
+def commands_of(session: int) -> str:
+    """The command lines of all processes of the session."""
+    done = subprocess.run(["ps", "-o", "args=", "-s", str(session)], capture_output=True, text=True, check=True)
+    return done.stdout

@@ -1,0 +1,114 @@
+"""docs/guides/kubernetes.md: the commands, values and objects that it names are there, and no object is left out."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from rendered import CASES, CHART, ROOT, objects
+from test_chart_references import BROUGHT
+from test_chart_values import LEAVES
+
+GUIDE = (ROOT / "docs" / "guides" / "kubernetes.md").read_text()
+COMMANDS = [
+    line.strip().partition("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+SPOKEN = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL))
+# KServe's Deployment, and what Kubeflow Pipelines brings.
+FOREIGN = {"fashion-predictor", "ml-pipeline", "ml-pipeline-ui"}
+
+
+def words_of(program: str) -> list[list[str]]:
+    said = [line.rstrip("&").split() for line in [*COMMANDS, *SPOKEN]]
+    found = [line[line.index(program) :] for line in said if program in line[:2]]
+    return [words for words in found if len(words) > 1]
+
+
+def test_every_verb_of_make_is_there_with_the_environments_that_there_are():
+    text = (ROOT / "Makefile").read_text()
+    for words in words_of("make"):
+        for word in words[1:]:
+            name, equals, value = word.partition("=")
+            if not equals:
+                assert re.search(rf"^{word}:", text, re.MULTILINE), f"make {word}"
+            elif name == "ENV":
+                assert (ROOT / "manifests" / value).is_dir(), word
+            else:
+                assert f"$({name})" in text or f"$(or $({name})" in text, word
+
+
+def test_every_verb_of_noria_is_there_with_its_options():
+    noria = Path(sys.executable).with_name("noria")
+    for verb, options in {
+        (words[1], tuple(word.partition("=")[0] for word in words if word.startswith("--")))
+        for words in words_of("noria")
+    }:
+        told = subprocess.run([noria, verb, "--help"], capture_output=True, text=True, check=True).stdout
+        assert [option for option in options if option not in told] == [], verb
+
+
+def test_every_value_that_is_named_is_one_of_the_chart():
+    known = {".".join(path[:length]) for path in LEAVES for length in range(1, len(path) + 1)}
+    tops = {path[0] for path in LEAVES}
+    for text in SPOKEN:
+        name = text.partition(":")[0]
+        if re.fullmatch(r"[a-zA-Z]+(\.[a-zA-Z]+)+", name) and name.partition(".")[0] in tops:
+            assert name in known, name
+
+
+def test_every_kind_and_name_of_the_table_is_an_object_and_no_object_is_missing():
+    rows = [line.split("|")[1] for line in GUIDE.splitlines() if re.match(r"\| [A-Z][A-Za-z]+,? ", line)]
+    said = {(kind, name) for row in rows for kind in kinds_of(row) for name in re.findall(r"`([^`]+)`", row)}
+    made = {(each["kind"], each["metadata"]["name"]) for case in CASES for each in objects(case)}
+    brought = {(kind, name) for _, kind, name in BROUGHT} | {("Secret", "noria-signing")}
+    volumes = {(kind, name) for kind, name in made if kind == "PersistentVolumeClaim"}
+    hooks = {("Pod", "noria-ask-endpoint"), ("ConfigMap", "noria-questions")}
+    assert said == (made | brought) - volumes - hooks
+
+
+def kinds_of(row: str) -> list[str]:
+    return re.findall(r"\b[A-Z][A-Za-z]+\b", re.sub(r"`[^`]*`", "", row))
+
+
+def test_what_kubectl_is_told_is_there():
+    made = {each["metadata"]["name"] for case in CASES for each in objects(case)}
+    brought = {name for _, _, name in BROUGHT} | {"noria-signing"}
+    for words in words_of("kubectl"):
+        for word in words:
+            if found := re.fullmatch(r"(?:service|deployment)/(.+)", word):
+                assert found[1] in FOREIGN | made, word
+        if "create" in words:
+            name = next(word for word in words if word.startswith("noria-"))
+            assert name in brought, name
+        if "--namespace" in words:
+            assert words[words.index("--namespace") + 1] in {"noria", "noria-serving", "kubeflow"}
+
+
+@pytest.mark.parametrize("text", ["2.17", "0.20", "1.34.0"])
+def test_the_versions_are_those_that_make_cluster_installs(text):
+    assert text in GUIDE
+    assert text in (ROOT / "helm" / "make-cluster").read_text()
+
+
+def test_make_cluster_installs_the_kubeflow_pipelines_that_the_project_is_pinned_to():
+    script = (ROOT / "helm" / "make-cluster").read_text()
+    assert f"kfp={metadata.version('kfp')}\n" in script
+
+
+def test_settings_that_are_named_are_known():
+    from noria.settings import KNOWN
+
+    assert set(re.findall(r"\bNORIA_[A-Z_]+", GUIDE)) <= KNOWN
+
+
+def test_the_chart_s_files_are_json_that_can_be_read():
+    for path in CHART.rglob("*.json"):
+        json.loads(path.read_text())

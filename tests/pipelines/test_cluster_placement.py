@@ -1,0 +1,91 @@
+"""Placement: what the compiled file says of each step's pod, and that nothing of one installation stands in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import yaml
+
+from noria.settings import KNOWN
+from noria.steps.settle import Settled
+from pipelines import placement
+from pipelines.compiling import COMPILED
+from pipelines.parameters import Parameters
+
+STEPS = sorted(placement.PLACES)
+
+
+@pytest.fixture(scope="module")
+def compiled() -> tuple[dict[str, Any], dict[str, Any]]:
+    spec, platforms = yaml.safe_load_all(COMPILED.read_text())
+    return spec, platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_pod_is_nobody_and_gets_settings_and_store_by_reference(
+    step: str, compiled: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    pod = compiled[1][f"exec-{step}"]
+    assert pod["imagePullPolicy"] == "IfNotPresent"
+    assert pod["securityContext"] == {"runAsUser": "65532", "runAsGroup": "65532", "runAsNonRoot": True}
+    needed, others = pod["configMapAsEnv"]
+    assert (needed["configMapName"], needed["optional"], others["optional"]) == ("noria-settings", False, True)
+    assert {one["envVar"] for one in needed["keyToEnv"]} == set(placement.NEEDED_SETTINGS)
+    (store,) = pod["secretAsEnv"]
+    assert (store["secretName"], store["optional"]) == ("noria-s3", False)
+    assert [one["mountPath"] for one in pod["emptyDirMounts"]] == ["/var/run/noria/home"]
+    assert pod["configMapAsVolume"][0]["mountPath"] == "/var/run/noria/trusted"
+
+
+def test_only_the_steps_that_sign_get_the_private_key(compiled: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    holders = {name for name, pod in compiled[1].items() if "secretAsVolume" in pod}
+    assert holders == {"exec-train", "exec-judge", "exec-deploy"}
+    assert {one["secretName"] for name in holders for one in compiled[1][name]["secretAsVolume"]} == {"noria-signing"}
+
+
+def test_every_setting_that_a_pod_gets_is_one_that_the_code_knows() -> None:
+    named = {*placement.NEEDED_SETTINGS, *placement.OTHER_SETTINGS}
+    assert {name for name in named if name.startswith("NORIA_")} <= KNOWN
+
+
+def test_the_step_that_tells_a_person_is_not_tried_again(compiled: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    tasks = dict(compiled[0]["root"]["dag"]["tasks"])
+    tasks |= compiled[0]["components"]["comp-condition-1"]["dag"]["tasks"]
+    retried = {name: task["retryPolicy"] for name, task in tasks.items() if "retryPolicy" in task}
+    assert set(retried) == {"settle", "ingest", "features", "train", "evaluate", "rehearse"}
+    for policy in retried.values():
+        assert (policy["backoffDuration"], policy["backoffFactor"]) == ("10s", 2.0)
+    assert all(
+        task["cachingOptions"] == {"enableCache": True} for name, task in tasks.items() if "condition" not in name
+    )
+
+
+def test_the_compiled_file_holds_nothing_of_one_installation() -> None:
+    text = COMPILED.read_text()
+    assert not re.search(r"s3://|https?://|/home/|/work/|127\.0\.0\.1|localhost", text)
+
+
+def test_kfps_page_gets_figures_matrix_report_and_verdict(compiled: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    def kinds(step: str) -> dict[str, str]:
+        outputs = compiled[0]["components"][f"comp-{step}"]["outputDefinitions"]["artifacts"]
+        return {name: one["artifactType"]["schemaTitle"] for name, one in outputs.items()}
+
+    assert kinds("evaluate")["metrics"] == "system.Metrics"
+    assert kinds("evaluate")["confusion"] == "system.ClassificationMetrics"
+    assert (kinds("judge")["report"], kinds("judge")["summary"]) == ("system.HTML", "system.Markdown")
+
+
+def test_what_is_settled_is_what_the_steps_go_by(compiled: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    spec = compiled[0]
+    settle = spec["components"]["comp-settle"]
+    assert set(settle["outputDefinitions"]["parameters"]) == {field.name for field in fields(Settled)}
+    asked = {field.name for field in fields(Parameters)} | {"days", "at"}
+    assert set(settle["inputDefinitions"]["parameters"]) == asked == set(spec["root"]["inputDefinitions"]["parameters"])
+    for name, task in spec["root"]["dag"]["tasks"].items():
+        given = task["inputs"].get("parameters", {}) if name not in ("settle", "condition-1") else {}
+        for key, source in given.items():
+            if key in Settled.__dataclass_fields__:
+                assert source["taskOutputParameter"]["producerTask"] == "settle", (name, key)
