@@ -56,11 +56,11 @@ def test_whoever_lost_the_turn_notices_and_leaves_it_to_the_other(cluster: Clust
 
 def test_a_turn_outlives_answers_that_are_lost(cluster: Cluster) -> None:
     cluster.server.inject("lost answer", method="POST")
-    cluster.server.inject("lost answer", method="PUT", times=2)
     with hold(cluster.stage().api, "noria-x", "one", Pace(lasts=30.0, renew=100.0, look=0.05)) as held:
-        held.renew()
-        held.renew()
-        held.check()
+        for _ in range(2):
+            cluster.server.inject("lost answer", method="PUT")
+            held.renew()
+            held.check()
 
 
 def test_many_at_once_are_one_after_the_other(cluster: Cluster) -> None:
