@@ -67,9 +67,10 @@ class KServeTurn:
             self.held.check()
             stage.progress(f"InferenceService {self.task} is to serve {bundle[:12]}", None)
             stage.api.apply(SERVICES, self.task, wanted)
-        check = self.held.check
-        wait_until_rolled_out(stage.api, self.task, uri, seconds=stage.seconds, pause=stage.look, check=check)
-        check()
+        wait_until_rolled_out(
+            stage.api, self.task, uri, seconds=stage.seconds, pause=stage.look, hear=self._hear
+        )
+        self.held.check()
         if changed or self._noted(bundle) is None:
             self.served = msgspec.json.encode(wanted).decode()
 
@@ -102,6 +103,10 @@ class KServeTurn:
         else:
             self.stage.api.delete(SERVICES, self.task, uid=uid_of(live))
         return True
+
+    def _hear(self, missing: str) -> None:
+        self.held.check()
+        self.stage.progress(f"InferenceService {self.task}: {missing}", None)
 
     def _render(self, bundle: str, plan: str) -> Manifest:
         stage = self.stage
@@ -148,6 +153,7 @@ def _ended_in_order() -> Iterator[None]:
         return
 
     def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt that
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, end)

@@ -25,9 +25,11 @@ from noria.errors import UsageError
 from noria.features import Field, FieldType
 from noria.stores.online.rows import OnlineRow, Packer, row_key
 from noria.stores.online.store import OnlineStore, open_online
+from noria.task import TakesFeatures, load_task, task_names
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+AHEAD = timedelta(days=1)  # by which a pushing machine's clock, or its idea of a time zone, may differ from ours
 # Feast's types by name: how a value is packed, and the member of Feast's Value that holds it.
 KINDS: Mapping[str, tuple[FieldType, str]] = {
     "INT64": ("int64", "int64_val"),
@@ -109,8 +111,12 @@ class NoriaOnlineStore(FeastOnlineStore):
     def online_write_batch(
         self, config: RepoConfig, table: FeatureView, data: Data, progress: Callable[[int], Any] | None
     ) -> None:
-        """Write the rows in one transaction; of each key the newest stays."""
+        """Write the rows in one transaction; of each key the newest stays.
+
+        UsageError for a row of a day that is still to come: it would stand before all that becomes known until then.
+        """
         layout = self._layout(table)
+        _refuse_future(table.name, [event for _, _, event, _ in data])
         rows = ((layout.key(key), layout.pack(values, event, created)) for key, values, event, created in data)
         self._store(config).write(rows)
         if progress:
@@ -145,11 +151,17 @@ class NoriaOnlineStore(FeastOnlineStore):
         entities_to_keep: Sequence[Entity],  # noqa: ARG002
         partial: bool,  # noqa: ARG002
     ) -> None:
-        """Remove the rows of views that are no more; views that the store cannot keep are refused here already."""
+        """Remove the rows of views that are no more; views that the store cannot keep are refused here already.
+
+        A view that an installed task names is one still: Feast finds those of the tasks that were materialised on this
+        machine, and another one that shares the store may have materialised others.
+        """
         for view in tables_to_keep:
             Layout.of(view)
+        named = _named_views() if tables_to_delete else frozenset()
         for view in tables_to_delete:
-            self._store(config).remove(view.name)
+            if view.name not in named:
+                self._store(config).remove(view.name)
 
     def teardown(
         self,
@@ -181,10 +193,26 @@ class NoriaOnlineStore(FeastOnlineStore):
             return self._opened
 
 
+def _named_views() -> frozenset[str]:
+    """The views of all tasks that are installed."""
+    tasks = [task for task in map(load_task, task_names()) if isinstance(task, TakesFeatures)]
+    return frozenset(view.name for task in tasks for view in task.service.views)
+
+
 def microseconds(moment: datetime) -> int:
     """µs since 1970; a moment without a zone is in UTC."""
     known = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return (known - EPOCH) // MICROSECOND
+
+
+def _refuse_future(view: str, events: Sequence[datetime]) -> None:
+    newest, now = max(map(microseconds, events), default=0), datetime.now(UTC)
+    if newest > microseconds(now + AHEAD):
+        said = EPOCH + newest * MICROSECOND
+        raise UsageError(
+            f"a row of view {view} is of {said:%Y-%m-%d %H:%M}, and now is {now:%Y-%m-%d %H:%M} UTC: expected what is "
+            "known already; correct its event_timestamp. Nothing of this call is written"
+        )
 
 
 def _key_value(view: str, name: str, value: Value) -> str | int:

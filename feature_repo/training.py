@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from feature_repo.definitions import STAMP, define
 from feature_repo.opening import open_store
 from noria.errors import UsageError
 from noria.features import FeatureService
+
+# Beside a null, pandas would make floats of whole numbers, which cannot tell those above 2**53 apart.
+_WHOLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
 
 
 def join_features(rows: pa.Table, tables: Path, service: FeatureService) -> pa.Table:
@@ -26,9 +32,19 @@ def join_features(rows: pa.Table, tables: Path, service: FeatureService) -> pa.T
             f"the rows lack {', '.join(missing)}: service {service.name} joins on {', '.join(keys)}; have the "
             "task's events name them"
         )
-    labels = rows.select([STAMP, *keys, *(name for name in rows.column_names if name.startswith("__"))])
+    asked = rows.select([STAMP, *keys, *(name for name in rows.column_names if name.startswith("__"))])
+    labels = _without_empty(asked, keys).to_pandas(types_mapper=_WHOLE.get)
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder), tables)
         store.apply(wanted.objects())
-        job = store.get_historical_features(entity_df=labels.to_pandas(), features=wanted.service)
+        job = store.get_historical_features(entity_df=labels, features=wanted.service)
         return job.to_arrow().drop_columns([STAMP, *keys])
+
+
+def _without_empty(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """The rows with null for an empty text among the keys: the predictor takes that for a key that is missing, too."""
+    for key in keys:
+        if pa.types.is_string(rows.schema.field(key).type):
+            place, values = rows.column_names.index(key), rows[key]
+            rows = rows.set_column(place, key, pc.if_else(pc.equal(values, ""), None, values))
+    return rows

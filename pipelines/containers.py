@@ -99,7 +99,7 @@ def check_image(containers: Containers, task: Task, project: Path) -> None:
     A run writes down which code it was, and must not say so of other code.
     """
     import docker
-    from docker.errors import ContainerError, DockerException, ImageNotFound
+    from docker.errors import DockerException, ImageNotFound
 
     image = containers.image
     try:
@@ -107,26 +107,33 @@ def check_image(containers: Containers, task: Task, project: Path) -> None:
     except DockerException as error:
         raise NoriaError(f"no Docker engine answers ({error}): start it, or run without NORIA_RUNNER=docker") from error
     try:
-        asked = client.containers.run(
-            image, ["python3", "-c", ASK_SOURCES, task.name], network_mode="none", remove=True, stderr=False
-        )
+        client.images.get(image)  # one that is not there would else be looked for in a registry
+        found = _ask_sources(client, image, task)
     except ImageNotFound as error:
         raise NoriaError(
             f"there is no image {image} here: `make images` builds it; NORIA_IMAGE names another one"
         ) from error
-    except ContainerError as error:
-        said = (error.stderr or b"").decode(errors="replace").strip().rpartition("\n")[2]
-        raise NoriaError(
-            f"image {image} cannot load task {task.name} ({said}): build one from it that has the task's package, "
-            "and name it in NORIA_IMAGE"
-        ) from error
     finally:
         client.close()
-    found, expected = asked.decode().strip(), sources_digest(task, project)
+    expected = sources_digest(task, project)
     if found != expected:
         raise NoriaError(
             f"image {image} was made of other sources ({found[:12]}) than those here ({expected[:12]}): `make images`"
         )
+
+
+def _ask_sources(client: Any, image: str, task: Task) -> str:
+    with _started(client, image, ["python3", "-c", ASK_SOURCES, task.name], network_mode="none") as container:
+        status = container.wait()["StatusCode"]
+        told: bytes = container.logs(stdout=True, stderr=False)
+        said: bytes = container.logs(stdout=False, stderr=True)
+    if status:
+        why = said.decode(errors="replace").strip().rpartition("\n")[2]
+        raise NoriaError(
+            f"image {image} cannot load task {task.name} ({why}): build one from it that has the task's package, "
+            "and name it in NORIA_IMAGE"
+        )
+    return told.decode().strip()
 
 
 @contextmanager
@@ -149,11 +156,18 @@ def _run_step(client: Any, image: str, command: list[str], volumes: Mapping[str,
     In place of kfp.local's own, which takes a container that was removed before it was asked for a success, and
     leaves one behind that still works when the run is broken off.
     """
-    container = client.containers.run(image, command, volumes=volumes, detach=True, **arguments)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    try:
+    with _started(client, image, command, volumes=volumes, **arguments) as container:
         for piece in container.logs(stream=True, follow=True):
             sys.stdout.write(decoder.decode(piece))
         return int(container.wait()["StatusCode"])
+
+
+@contextmanager
+def _started(client: Any, image: str, command: list[str], **arguments: Any) -> Iterator[Any]:
+    """A container, which is gone with the block, whatever ends it."""
+    container = client.containers.run(image, command, detach=True, **arguments)
+    try:
+        yield container
     finally:
         container.remove(force=True, v=True)

@@ -39,7 +39,8 @@ class Place:
 
     All of the memory is asked for, because a step that has too little of it ends; of the processor a quarter of a core,
     because one that has to share is slower and no more, and a node of two cores is nearly full with what Kubeflow
-    Pipelines and KServe ask for themselves. `disk` is what its home may hold: copies of datasets and bundles. `signs`: whether it gets the private key.
+    Pipelines and KServe ask for themselves. `disk` is what its home may hold: copies of datasets and bundles. `signs`:
+    whether it gets the private key.
     """
 
     cpu: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,7 +13,8 @@ from noria.errors import UsageError
 
 FieldType = Literal["int64", "float64", "string"]
 Stored = int | float | str | None
-MINUTE = 60.0
+MINUTE, MICROSECOND = 60.0, 1e-6
+_KINDS: Mapping[str, type] = {"int64": int, "float64": float, "string": str}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class Field:
             raise UsageError(
                 f"field {self.name!r} has type {self.type!r}: expected one of {', '.join(get_args(FieldType))}"
             )
+        if self.default is not None and type(self.default) is not (kind := _KINDS[self.type]):
+            raise UsageError(f"field {self.name!r} is {self.type} and has default {self.default!r}: expected {kind}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +55,8 @@ class FeatureView:
             raise UsageError(
                 f"view {self.name!r} has {len(self.keys)} keys and {len(self.fields)} fields: expected both"
             )
-        if self.ttl_seconds <= 0:
-            raise UsageError(f"view {self.name!r} has a ttl of {self.ttl_seconds} s: expected more than 0")
+        if not self.ttl_seconds >= MICROSECOND:
+            raise UsageError(f"view {self.name!r} has a ttl of {self.ttl_seconds} s: expected a microsecond or more")
 
 
 @dataclass(frozen=True, kw_only=True)

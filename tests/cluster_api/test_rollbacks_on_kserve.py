@@ -64,6 +64,19 @@ def test_one_to_a_bundle_that_does_not_come_up_changes_nothing(
     assert second in noria(environment, "which").stdout
 
 
+def test_the_champion_serves_again_where_a_killed_release_left_something_else(
+    cluster: Cluster, champion: str, environment: dict[str, str]
+) -> None:
+    left, kinds = cluster.candidates.judged(2.0), cluster.candidates.kinds
+    with cluster.stage().turn(TASK, "one that is killed") as turn:
+        turn.bring_up(left.digest, plan=left.plan)
+    assert cluster.serves == left.digest
+    done = noria(environment, "rollback", "--to", champion[:12], "--reason", "it serves what is not champion")
+    assert done.returncode == 0, done.stderr
+    assert cluster.serves == cluster.candidates.champion == champion
+    assert cluster.candidates.kinds == kinds
+
+
 def test_one_without_a_former_champion_touches_nothing(cluster: Cluster, champion: str) -> None:
     before = cluster.live
     with pytest.raises(LedgerError, match="no champion below"):

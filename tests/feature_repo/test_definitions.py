@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_repo.definitions import define
+from feature_repo.definitions import STAMP, define
 from feature_repo.opening import open_configured
 from feature_repo.training import join_features
 from noria.errors import UsageError
+from noria.features import FeatureService, FeatureView, Field
 from noria.settings import Settings
 from noria.tasks.flights.service import SERVICE
 from noria.tasks.flights.tables import KEYS
@@ -82,7 +83,36 @@ def test_feasts_own_command_applies_the_repository_and_writes_nothing_into_it(tm
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     kept_there = open_configured(Settings.from_environment({"NORIA_HOME": str(home)}), home)
-    assert kept_there.get_feature_service("flights_v1").name == "flights_v1"
+    # A registry may be shared, so a task whose tables lie elsewhere is not taken out of it.
+    assert {service.name for service in kept_there.list_feature_services()} == {"flights_v1", "fashion_v1"}
     after = sorted(path for path in (ROOT / "feature_repo").rglob("*") if "__pycache__" not in path.parts)
     assert after == before
     assert {path.name for path in (home / "features").iterdir()} == {"flights_v1", "registry.db"}
+
+
+WHOLE = 2**53
+KEYED = FeatureService(
+    name="keyed_v1",
+    views=(
+        FeatureView(name="numbered", keys=("number",), fields=(Field(name="n", type="int64"),), ttl_seconds=3600),
+        FeatureView(name="named", keys=("name",), fields=(Field(name="t", type="int64"),), ttl_seconds=3600),
+    ),
+)
+
+
+def test_keys_are_matched_to_the_last_digit_and_an_empty_text_is_none(tmp_path: Path) -> None:
+    now = pa.array([START] * 3, INSTANT)
+    numbers = pa.array([WHOLE, WHOLE + 1, 7], pa.int64())
+    pq.write_table(pa.table({"number": numbers, STAMP: now, "n": [1, 2, 3]}), tmp_path / "numbered.parquet")
+    pq.write_table(pa.table({"name": ["", "a", "b"], STAMP: now, "t": [1, 2, 3]}), tmp_path / "named.parquet")
+    rows = pa.table(
+        {
+            "__row": [0, 1, 2],
+            "number": pa.array([WHOLE + 1, None, WHOLE], pa.int64()),
+            "name": ["", "a", None],
+            STAMP: now,
+        }
+    )
+    joined = join_features(rows, tmp_path, KEYED)
+    assert joined["n"].to_pylist() == [2, None, 1]
+    assert joined["t"].to_pylist() == [None, 2, None], "the predictor takes an empty text for a missing key as well"

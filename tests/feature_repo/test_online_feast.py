@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, Uni
 from feasts import ASOF, definitions, empty_files, fares_rows, frame, trips_rows
 from join_cases import MICROSECOND, NOON, hours
 
+from feature_repo import online_store
 from feature_repo.online_store import Layout
 from noria.errors import StoreError, UsageError
 from noria.stores.online.rows import row_key
@@ -76,6 +77,16 @@ def test_pushes_in_any_order_leave_the_newest(feast: FeatureStore, order: tuple[
     for place in order:
         put(feast, "trips", trips_rows([(1, *ARRIVALS[place])]))
     assert ask(feast, ["trips:trips"], {"driver": 1})["trips"] == [3]
+
+
+def test_a_push_of_days_to_come_is_refused_and_hides_nothing(feast: FeatureStore) -> None:
+    soon, later = datetime.now(UTC) + timedelta(hours=20), datetime.now(UTC) + timedelta(days=2)
+    put(feast, "trips", trips_rows([(1, NOON, NOON, 1, 1.0)]))
+    with pytest.raises(UsageError, match=r"a row of view trips is of .* expected what is known already"):
+        put(feast, "trips", trips_rows([(2, NOON, NOON, 5, 1.0), (1, later, NOON, 6, 1.0)]))
+    assert ask(feast, ["trips:trips"], {"driver": 1}, {"driver": 2})["trips"] == [1, None]
+    put(feast, "trips", trips_rows([(1, soon, NOON, 2, 1.0)]))  # a clock, or a time zone, that is wrong
+    assert ask(feast, ["trips:trips"], {"driver": 1})["trips"] == [2]
 
 
 def test_of_equal_instants_the_later_push_wins(feast: FeatureStore) -> None:
@@ -166,6 +177,21 @@ def test_a_type_that_no_row_can_hold_is_refused_when_it_is_applied(online_addres
     store = open_feast(online_address, tmp_path)
     with pytest.raises(UsageError, match=r"typed has many \(DOUBLE_LIST\): this online store keeps INT64"):
         quietly(store.apply, typed_view(tmp_path, [Field(name="many", dtype=Array(Float64))]))
+
+
+def test_rows_of_a_task_that_another_machine_has_materialised_stay(
+    feast: FeatureStore, online: OnlineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips = feast.get_feature_view("trips")
+    online.write([(row_key("trips", (7,)), b"a row")], {"trips": 1})
+    update = feast._get_provider().online_store.update
+    with monkeypatch.context() as patched:
+        patched.setattr(online_store, "_named_views", lambda: frozenset({"trips"}))
+        update(feast.config, [trips], [], [], [], partial=False)
+    assert (online.read([row_key("trips", (7,))]), online.marks()) == ([b"a row"], {"trips": 1})
+    update(feast.config, [trips], [], [], [], partial=False)
+    assert (online.read([row_key("trips", (7,))]), online.marks()) == ([None], {})
+    assert {"aircraft", "item_statistics"} <= online_store._named_views()
 
 
 def test_rows_of_a_view_that_is_no_more_are_removed(feast: FeatureStore, online: OnlineStore, tmp_path: Path) -> None:

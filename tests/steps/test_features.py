@@ -209,3 +209,25 @@ def test_a_task_without_features_gets_its_own_rows_back_and_nothing_is_asked(wor
 
     asked = {"task": "fashion", "events": "s3://b/datasets/1", "tables": "s3://b/datasets/1", "join": join}
     assert features.add_features(workspace, **asked, progress=lambda *_: None) == "s3://b/datasets/1"
+
+
+def test_what_is_no_number_gets_the_default_as_what_is_missing_does():
+    service = FeatureService(
+        name="sales_v2",
+        views=(
+            FeatureView(
+                name="stock",
+                keys=("shop",),
+                fields=(
+                    Field(name="stock", type="float64", default=7.0),
+                    Field(name="kind", type="string", default="x"),
+                ),
+                ttl_seconds=3600,
+            ),
+        ),
+    )
+    joined = pa.table({"stock": [1.0, float("nan"), None], "kind": ["a", None, ""]})
+    asked = pa.chunked_array([pa.array([START] * 3, pa.timestamp("us", tz="UTC"))])
+    found = features.complete(joined, service, asked)
+    assert found["stock"].to_pylist() == [1.0, 7.0, 7.0]
+    assert found["kind"].to_pylist() == ["a", "x", ""]

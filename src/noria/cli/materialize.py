@@ -96,5 +96,5 @@ def _show(done: Materialised, online: str) -> None:
     screen = console()
     screen.print(table)
     if lost := sum(view.without_key for view in done.views.values()):
-        screen.print(f"{lost:,} rows lack a key and are nobody's")
+        screen.print(f"{lost:,} keys lack a part: their rows are nobody's")
     screen.print(f"\nOnline  {show_path(online)}\nTook    {done.seconds:.2f} s", soft_wrap=True)

@@ -97,6 +97,8 @@ def complete(joined: pa.Table, service: FeatureService, asked: pa.ChunkedArray) 
     for field in service.fields():
         if field.default is not None and field.name in joined.column_names:
             place, values = joined.column_names.index(field.name), joined[field.name]
+            if pa.types.is_floating(values.type):  # a row that is packed says missing of both
+                values = pc.if_else(pc.is_nan(values), None, values)
             joined = joined.set_column(place, field.name, pc.fill_null(values, pa.scalar(field.default, values.type)))
     moments = asked.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
     for age in service.ages:

@@ -54,8 +54,15 @@ def release(stage: Stage, ledger: Ledger, task: str, claim: Claim, *, attempt: C
 
 
 def take_back(stage: Stage, ledger: Ledger, task: str, *, to: str | None, reason: str, actor: str) -> Entry:
-    """Let a former champion serve, and make it champion again; errors as of `Ledger.rollback` and of `release`."""
+    """Let a former champion serve, and make it champion again; errors as of `Ledger.rollback` and of `release`.
+
+    The present champion may be named, too: it serves then, where a release that was killed has left something else.
+    """
     with stage.turn(task, _name(actor)) as turn:
+        present = [entry for entry in ledger.entries() if entry.changes_champion][-1:]
+        if present and present[0].bundle == to:
+            turn.bring_up(present[0].bundle, plan=present[0].plan)
+            return present[0]
         basis = ledger.basis()
         target = ledger.rollback_target(to)
         claim = Claim(bundle=target, plan="", basis=basis, evidence="", reason=reason, actor=actor, code="")
@@ -76,27 +83,27 @@ def _change_or_undo(turn: Turn, ledger: Ledger, claim: Claim, change: Callable[[
     try:
         return change(turn)
     except NoriaError as error:
-        raise type(error)(f"{error}\n{_undo(turn, ledger, claim, str(error))}") from error
+        told = turn.explain()  # before it is put back, and with it what could be told of it
+        raise type(error)(f"{error}\n{told}\n{_undo(turn, ledger, claim, str(error))}") from error
     except BaseException:  # a signal to end, or a fault of ours: what serves must not stay changed for that either
         _undo(turn, ledger, claim, "it was stopped before it was champion")
         raise
 
 
 def _undo(turn: Turn, ledger: Ledger, claim: Claim, why: str) -> str:
-    """Put back what served before, and record that; returns what the stage says of it all."""
-    told = turn.explain()
+    """Put back what served before, and record that; returns what came of it."""
     try:
         champion = ledger.champion()
         if champion is not None and champion.bundle == claim.bundle:
-            return f"{told}\nIt is champion by the ledger, so what serves was left as it is: run this again"
+            return "It is champion by the ledger, so what serves was left as it is: run this again"
         before = champion.bundle if champion else ""
         if not turn.put_back(claim.bundle, before):
-            return f"{told}\nNothing had to be put back: what serves is not this bundle"
+            return "Nothing had to be put back: what serves is not this bundle"
         ledger.record_put_back(
             bundle=claim.bundle, plan=claim.plan, basis=claim.basis, evidence=claim.evidence,
             reason=why[:REASON], actor=claim.actor, code=claim.code,
         )  # fmt: skip
     except NoriaError as error:
         what = "put back" if isinstance(error, ClusterError) else "put back and recorded"
-        return f"{told}\nWhat served before was not {what} ({error}): run this again when that is mended"
-    return f"{told}\nPut back: {f'bundle {before[:12]} serves again' if before else 'nothing serves, as before'}"
+        return f"What served before was not {what} ({error}): run this again when that is mended"
+    return f"Put back: {f'bundle {before[:12]} serves again' if before else 'nothing serves, as before'}"
