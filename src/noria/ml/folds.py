@@ -15,9 +15,10 @@ def forward_folds(
 ) -> tuple[Split, ...]:
     """Hold out `folds` spans of `holdout_days` days each, the last of which ends with the rows; the oldest comes first.
 
-    A fold holds what `split_rows` would have made of the rows up to the end of its span, with all their labels known: it
-    trains on everything before, less a gap of the labels that were not known yet when its next part began, and less
-    the rows of a group that reaches into a later part. Raises DatasetError, which names the fold, where a part of it would be empty.
+    A fold holds what `split_rows` would have made of the rows up to the end of its span, with all their labels known:
+    it trains on everything before, less a gap of the labels that were not known yet when its next part began, and less
+    the rows of a group that reaches into a later part. Raises DatasetError, which names the fold, where a part of it
+    would be empty.
     """
     if folds < 1:
         raise UsageError(f"{folds} folds are asked for: expected 1 or more")
