@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from cluster.api import Api
 from cluster.objects import Deployment, Pod, Pods, Service, read
@@ -17,29 +17,33 @@ RESTARTS = 3  # of a container that ends again and again; a bundle that cannot b
 
 
 def wait_until_rolled_out(
-    api: Api, name: str, uri: str, *, seconds: float, pause: float, check: Callable[[], None]
+    api: Api, name: str, uri: str, *, seconds: float, pause: float, hear: Callable[[str], None]
 ) -> None:
-    """Wait until every pod of the service is of the bundle at `uri` and ready; `check` is called at each look.
+    """Wait until every pod of the service is of the bundle at `uri` and ready; `hear` gets what is missing, each time.
 
     ReleaseError after `seconds`, or as soon as one of those pods' containers has ended again and again.
     """
     deadline = time.monotonic() + seconds
     while missing := _look(api, name, uri):
-        check()
-        for pod in pods_of(api, name, uri):
-            for container in pod.failing:
-                waiting = container.state.waiting
-                if waiting is not None and waiting.reason == "CrashLoopBackOff" and container.restart_count >= RESTARTS:
-                    raise ReleaseError(
-                        f"InferenceService {name} does not come up: container {container.name} of pod "
-                        f"{pod.metadata.name} ended {container.restart_count + 1} times; its last lines say why"
-                    )
+        hear(missing)
+        _check_containers(name, pods_of(api, name, uri))
         if time.monotonic() + pause > deadline:
             raise ReleaseError(
                 f"InferenceService {name} did not come up within {seconds:.0f} s: {missing}; set NORIA_SERVING_SECONDS "
                 "where it only needs longer"
             )
         time.sleep(pause)
+
+
+def _check_containers(name: str, pods: Iterable[Pod]) -> None:
+    for pod in pods:
+        for container in pod.failing:
+            waiting = container.state.waiting
+            if waiting is not None and waiting.reason == "CrashLoopBackOff" and container.restart_count >= RESTARTS:
+                raise ReleaseError(
+                    f"InferenceService {name} does not come up: container {container.name} of pod "
+                    f"{pod.metadata.name} ended {container.restart_count + 1} times; its last lines say why"
+                )
 
 
 def read_service(api: Api, name: str) -> Service | None:

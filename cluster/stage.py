@@ -57,6 +57,7 @@ class KServeTurn:
     task: str
     held: Held
     served: str = ""
+    told: str = ""
 
     def bring_up(self, bundle: str, *, plan: str) -> None:
         """Apply the object that names the bundle, unless it is there, and wait until its pods are there as well."""
@@ -67,9 +68,7 @@ class KServeTurn:
             self.held.check()
             stage.progress(f"InferenceService {self.task} is to serve {bundle[:12]}", None)
             stage.api.apply(SERVICES, self.task, wanted)
-        wait_until_rolled_out(
-            stage.api, self.task, uri, seconds=stage.seconds, pause=stage.look, hear=self._hear
-        )
+        wait_until_rolled_out(stage.api, self.task, uri, seconds=stage.seconds, pause=stage.look, hear=self._hear)
         self.held.check()
         if changed or self._noted(bundle) is None:
             self.served = msgspec.json.encode(wanted).decode()
@@ -106,7 +105,9 @@ class KServeTurn:
 
     def _hear(self, missing: str) -> None:
         self.held.check()
-        self.stage.progress(f"InferenceService {self.task}: {missing}", None)
+        if missing != self.told:
+            self.told = missing
+            self.stage.progress(f"InferenceService {self.task}: {missing}", None)
 
     def _render(self, bundle: str, plan: str) -> Manifest:
         stage = self.stage

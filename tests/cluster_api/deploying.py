@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from cluster_api.conftest import PACE
+from cluster_api.surroundings import PACE
 
 from cluster.stage import stage_of
 from noria.ml.progress import silent

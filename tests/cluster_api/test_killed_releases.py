@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from cluster_api.candidates import Release
-from cluster_api.conftest import ROOT, Cluster
 from cluster_api.kube_server import Asked
+from cluster_api.surroundings import ROOT, Cluster
 
 from noria.errors import ReleaseError
 

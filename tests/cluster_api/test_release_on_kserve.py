@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cluster_api.candidates import TASK
-from cluster_api.conftest import NAMESPACE, Cluster
+from cluster_api.surroundings import NAMESPACE, Cluster
 
 from noria.errors import ClusterError, ConflictError, LedgerError, ReleaseError, StoreError
 from noria.steps import deploy as step

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cluster_api.candidates import TASK
-from cluster_api.conftest import ROOT, Cluster
+from cluster_api.surroundings import ROOT, Cluster
 
 from noria.errors import LedgerError, ReleaseError
 from noria.steps.release import take_back

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
 from cluster_api.kube_objects import Objects
 from cluster_api.kube_server import Kubernetes
+from cluster_api.surroundings import PACE
 
 from cluster.api import Api
 from cluster.permissions import DEPLOYMENTS, LEASES, SERVICES
 from cluster.rollout import SOURCE, wait_until_rolled_out
-from noria.errors import ClusterError, ReleaseError
+from cluster.stage import KServe
+from noria.errors import ClusterError, ReleaseError, ServingError
 
 NAMESPACE, NAME, URI = "noria-serving", "fashion", "s3://models/bundles/one"
 KEY = ("inferenceservices", NAMESPACE, NAME)
@@ -53,7 +56,7 @@ def wait(
         objects.create(KEY, {"metadata": {"name": NAME}, "spec": {}})
         objects.set_status(KEY, {"conditions": conditions, "observedGeneration": 1})
     with Kubernetes(objects=objects, world=Still(deployment, pods or [])) as server:
-        wait_until_rolled_out(api_of(server), NAME, URI, seconds=0.05, pause=0.01, check=lambda: None)
+        wait_until_rolled_out(api_of(server), NAME, URI, seconds=0.05, pause=0.01, hear=lambda _: None)
 
 
 def changed(*keys: str, value: object) -> dict[str, Any]:
@@ -124,6 +127,39 @@ def test_pods_of_another_bundle_are_not_what_fails() -> None:
     }
     with pytest.raises(ReleaseError, match="did not come up within"):
         wait(None, READY, [former])
+
+
+@pytest.mark.parametrize(
+    ("status", "reached"),
+    [
+        (
+            {"address": {"url": "http://fashion-predictor.models.svc.cluster.local"}},
+            "fashion-predictor.models.svc.cluster.local:80",
+        ),
+        ({"address": {"url": "http://127.0.0.1:8443/"}}, "127.0.0.1:8443"),
+        ({}, "fashion-predictor.noria-serving.svc:80"),
+    ],
+)
+def test_the_service_is_reached_where_kserve_says_and_else_by_its_name(status: dict[str, Any], reached: str) -> None:
+    connection = reach(status)
+    assert f"{connection.host}:{connection.port}" == reached
+
+
+def test_an_address_of_another_kind_is_told() -> None:
+    with pytest.raises(ServingError, match="expected http://host within the cluster"):
+        reach({"address": {"url": "https://fashion.example.com"}})
+
+
+def reach(status: dict[str, Any]) -> HTTPConnection:
+    objects = Objects()
+    objects.create(KEY, {"metadata": {"name": NAME}, "spec": {}})
+    objects.set_status(KEY, status)
+    with Kubernetes(objects=objects, world=Still(None, [])) as server:
+        stage = KServe(
+            api=api_of(server), address_of=str, overlay={}, seconds=1.0, progress=lambda *_: None, pace=PACE, look=0.01
+        )
+        with stage.turn(NAME, "somebody") as turn:
+            return turn.reach()
 
 
 def test_what_is_in_no_known_form_is_told() -> None:

@@ -7,7 +7,7 @@ from threading import Barrier, Event, Thread
 
 import pytest
 from cluster_api.candidates import TASK
-from cluster_api.conftest import NAMESPACE, PACE, Cluster
+from cluster_api.surroundings import NAMESPACE, PACE, Cluster
 
 from cluster.lease import Pace, hold
 from cluster.permissions import LEASES
