@@ -38,7 +38,7 @@ class Api:
         """The object as JSON; None where there is none."""
         try:
             return self._send("GET", self._path(kind, name))
-        except _MissingError:
+        except MissingError:
             return None
 
     def list(self, kind: Resource, *, labels: str = "", fields: str = "") -> bytes:
@@ -65,7 +65,7 @@ class Api:
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         try:
             self._send("DELETE", self._path(kind, name), body=body)
-        except _MissingError:
+        except MissingError:
             return
 
     def log(self, pod: str, container: str, *, lines: int, previous: bool) -> str:
@@ -122,7 +122,7 @@ class Api:
         return int(response.status), bytes(response.data)
 
 
-class _MissingError(ClusterError):
+class MissingError(ClusterError):
     """There is no such object; `Api.get` makes None of it."""
 
 
@@ -131,7 +131,7 @@ def _refusal(method: str, path: str, status: int, text: bytes) -> ClusterError:
         message = msgspec.json.decode(text, type=_Told).message
     except msgspec.DecodeError:
         message = text[:300].decode(errors="replace")
-    kind = {NOT_FOUND: _MissingError, CONFLICT: ConflictError}.get(status, ClusterError)
+    kind = {NOT_FOUND: MissingError, CONFLICT: ConflictError}.get(status, ClusterError)
     return kind(
         f"Kubernetes refuses {method} {path} ({status}: {message}): expected the Role of cluster/permissions.py, bound "
         "to whoever runs this, and KServe in the cluster; `noria doctor` looks at both"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from cluster.api import Api, _MissingError, connect
+from cluster.api import Api, MissingError, connect
 from noria.errors import ClusterError
 
 USUAL_KUBECONFIG = "~/.kube/config"
@@ -72,7 +72,7 @@ class Examination(Api):
         """Whether the cluster knows InferenceServices."""
         try:
             return b'"inferenceservices"' in self._send("GET", "/apis/serving.kserve.io/v1beta1")
-        except _MissingError:
+        except MissingError:
             return False
 
     def kserve_release(self) -> str:

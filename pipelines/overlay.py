@@ -15,7 +15,9 @@ from noria.errors import NoriaError, UsageError
 
 GPU = "nvidia.com/gpu"
 GPU_STEP = "train"  # the one step that computes on one
-ASKS_THE_LEDGER = "settle"  # what it finds is in none of its inputs, so no cache may answer for it
+# No cache may answer for these: what `settle` finds is in none of its inputs, and `deploy` makes what a cluster serves
+# as the ledger has it again, where somebody deleted it.
+NEVER_CACHED = frozenset({"settle", "deploy"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +50,16 @@ def parse_nodes(pairs: list[str]) -> dict[str, str]:
 def lay_over(compiled: Path, choices: Choices) -> str:
     """The text of the pipeline for a cluster; equal files and choices give equal bytes.
 
-    It differs from the compiled file in the choices, and in that the step which asks the ledger is never taken from
-    KFP's cache: on a laptop it gets a finished plan, and repeats it.
+    It differs from the compiled file in the choices, and in that two steps are never taken from KFP's cache. On a
+    laptop `settle` gets a finished plan, and repeats it, and predictors follow the ledger, which no cache forgets.
     """
     try:
         spec, *more = yaml.safe_load_all(compiled.read_text())
         executors = spec["deploymentSpec"]["executors"]
-        spec["root"]["dag"]["tasks"][ASKS_THE_LEDGER]["cachingOptions"] = {}
+        dags = [spec["root"]["dag"], *(part["dag"] for part in spec["components"].values() if "dag" in part)]
+        tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
+        for name in NEVER_CACHED:
+            tasks[name]["cachingOptions"] = {}
         platforms = more[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     except (OSError, yaml.YAMLError, KeyError, IndexError, ValueError, TypeError) as error:
         raise NoriaError(f"{compiled} is no compiled pipeline ({error}): run `make compile`") from error

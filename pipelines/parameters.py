@@ -83,9 +83,9 @@ class Parameters:
         days = ((last - timedelta(microseconds=1)).date() - first.date()).days + 1
         if (asked := self.validation_days + self.holdout_days) >= days:
             raise UsageError(
-                f"validation takes {self.validation_days} days and the holdout {self.holdout_days}: expected fewer "
-                f"than the {days} days of the window, {self.start} to {self.end}, for {asked} leave none to train on. "
-                "Widen the window or shorten these"
+                f"validation_days is {self.validation_days} and holdout_days {self.holdout_days}: expected fewer "
+                f"together than the {days} days of the window, {self.start} to {self.end}, for {asked} leave none to "
+                "train on. Widen the window or shorten these"
             )
 
     def recipe(self) -> TrainingParameters:

@@ -38,12 +38,22 @@ def read(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return spec, platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
 
-def test_without_choices_all_is_as_it_was_but_for_the_step_that_asks_the_ledger() -> None:
+def cached_apart(spec: dict[str, Any]) -> dict[str, Any]:
+    """The caching options of every step, taken out of the pipeline."""
+    dags = [spec["root"]["dag"], *(part["dag"] for part in spec["components"].values() if "dag" in part)]
+    steps = {name: task for dag in dags for name, task in dag["tasks"].items() if "cachingOptions" in task}
+    return {name: task.pop("cachingOptions") for name, task in steps.items()}
+
+
+def test_without_choices_all_is_as_it_was_but_for_the_steps_that_no_cache_may_answer_for() -> None:
     before, pods_before = read(COMPILED.read_text())
     spec, pods = read(lay_over(COMPILED, Choices()))
     assert pods == pods_before
-    assert before["root"]["dag"]["tasks"]["settle"].pop("cachingOptions") == {"enableCache": True}
-    assert spec["root"]["dag"]["tasks"]["settle"].pop("cachingOptions") == {}
+    was, now = cached_apart(before), cached_apart(spec)
+    assert {name: (was[name], now[name]) for name in was if was[name] != now[name]} == {
+        "settle": ({"enableCache": True}, {}),
+        "deploy": ({"enableCache": True}, {}),
+    }
     assert spec == before
 
 
