@@ -71,8 +71,8 @@ compile: setup  ## Compile the pipeline, and the gRPC service's description, aft
 	@$(BIN)/python -m grpc_tools.protoc -Iserving/rpc --descriptor_set_out=serving/rpc/inference.binpb serving/rpc/inference.proto
 
 lock: setup  ## Pin the dependencies of each role again
-	@for role in serving steps features dev; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links --no-annotate \
-	  --no-header --python-version 3.11 --extra $$role pyproject.toml -o requirements/$$role.txt; done
+	@for role in dev serving steps features; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links --no-annotate \
+	  --no-header --python-version 3.11 $$([ $$role = dev ] || echo --constraint requirements/dev.txt) --extra $$role pyproject.toml -o requirements/$$role.txt; done
 	@sed -i 's/+cpu$$//' requirements/*.txt
 
 bench: setup  ## Measure what the documents claim; writes bench/RESULTS.md (ARGS="--only steps,command")

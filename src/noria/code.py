@@ -39,7 +39,7 @@ def code_digest(task: Task, project: Path) -> str:
 def sources_digest(task: Task, project: Path) -> str:
     """Hash the sources alone: equal wherever they lie, in an image as in the folder that it was made from."""
     digest = hashlib.sha256()
-    rooms = {Path(noria.__file__).parent, project / "serving", _home_of(task)}
+    rooms = {Path(noria.__file__).parent, project / "serving", project / "cluster", _home_of(task)}
     if isinstance(task, TakesFeatures):
         rooms.add(project / "feature_repo")
     for root in sorted(rooms, key=lambda room: room.name):

@@ -14,7 +14,8 @@ from noria.tasks.fashion import DEBIAN_FOLDER as PICTURES
 ROOT = Path(__file__).parents[2]
 VERBS = (
     *("run", "plan", "predict", "serve", "status", "releases", "rollback", "which"),
-    *("datasets", "dataset", "explore", "materialize", "skew", "doctor"),
+    *("datasets", "dataset", "explore", "materialize", "skew", "cross-validate", "parity", "doctor"),
+    *("compile", "submit", "runs", "logs", "cancel"),
 )
 
 
@@ -24,7 +25,7 @@ def noria(*words, home, folder=ROOT, **environment):
     return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "releases verify"])
+@pytest.mark.parametrize("verb", [*VERBS, "releases verify", "schedule add"])
 def test_each_verb_has_help_with_an_example_and_the_exit_codes(tmp_path, verb):
     found = noria(*verb.split(), "--help", home=tmp_path)
     assert found.returncode == 0

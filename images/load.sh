@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Put the images into the cluster on this machine: kind, or minikube. Nothing is pulled there, so without this no pod starts.
+# Usage: images/load.sh    CLUSTER: kind's name for it, or minikube's profile (default: noria; the only one, if there is one)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=images/names.sh
+. images/names.sh
+images=(); for role in "${ROLES[@]}"; do images+=("$(image_of "$role")"); done
+for image in "${images[@]}"; do
+  docker image inspect "$image" >/dev/null 2>&1 || { echo "make images-load: there is no image $image: \`make images\` builds it" >&2; exit 1; }
+done
+
+choose() {  # the cluster that was asked for, or the only one; nothing where there is neither
+  local wanted=${CLUSTER:-noria} found=("$@")
+  for name in "${found[@]}"; do [ "$name" != "$wanted" ] || { echo "$name"; return; }; done
+  [ -n "${CLUSTER:-}" ] || [ ${#found[@]} != 1 ] || echo "${found[0]}"
+}
+
+if command -v kind >/dev/null; then
+  mapfile -t clusters < <(kind get clusters 2>/dev/null)
+  name=$(choose "${clusters[@]}")
+  if [ -n "$name" ]; then
+    kind load docker-image --name "$name" "${images[@]}"
+    echo "The kind cluster $name has ${images[*]}"
+    exit
+  fi
+fi
+if command -v minikube >/dev/null; then
+  mapfile -t clusters < <(minikube profile list --light --output json 2>/dev/null | grep -o '"Name":"[^"]*"' | cut -d'"' -f4 | sort -u)
+  name=$(choose "${clusters[@]}")
+  if [ -n "$name" ]; then
+    for image in "${images[@]}"; do minikube --profile "$name" image load "$image"; done
+    echo "The minikube cluster $name has ${images[*]}"
+    exit
+  fi
+fi
+echo "make images-load: no cluster of kind or minikube${CLUSTER:+ named $CLUSTER} is here: \`make cluster\` makes one with kind; for any" \
+  "other, push the images to its registry and set their names in the chart's values" >&2
+exit 1
