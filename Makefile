@@ -19,7 +19,7 @@ else
 TORCH_FLAG := --torch-backend $(TORCH)
 endif
 
-.PHONY: help setup data run plan test fuzz check fmt compile lock bench bench-peers images images-load test-images manifests check-manifests cluster secrets deploy undeploy clean
+.PHONY: help setup data run plan test test-long fuzz check fmt compile lock bench bench-peers images images-load test-images manifests check-manifests cluster secrets deploy undeploy clean
 
 help:  ## Show this list
 	@echo "Noria: new data turns the wheel; a model goes up only when the gates say that it is not worse."; echo
@@ -50,8 +50,11 @@ run: data  ## Run the main job end to end: ingest, validate, train, evaluate, ga
 plan: setup  ## Show the pipeline's graph, parameters and cost without running it
 	@$(BIN)/noria plan --task $(TASK) --env $(ENV) $(ARGS)
 
-test: setup  ## Run the whole test suite
+test: setup  ## Run the test suite, but for what `make test-long` and `make test-images` run
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+test-long: setup  ## Kill runs, alter and lose what they keep, fill disks, break lines; release on a Kubernetes API
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults tests/cluster_api $(ARGS)
 
 fuzz: setup  ## Fuzz the predictor's parsers for ten minutes (ARGS="--seconds 60")
 	@$(BIN)/python -m fuzz $(ARGS)

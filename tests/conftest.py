@@ -20,6 +20,14 @@ from faults.proxy import FaultProxy
 from noria_command import Noria, install_outsider
 
 BUCKET = "noria-tests"
+LONG = ("cluster_api", "faults", "images")  # folders of tests that take minutes
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave those of LONG out, unless they are asked for by name, as `make test-long` and `make test-images` do."""
+    room = collection_path.name if collection_path.parent == Path(__file__).parent else ""
+    asked = any(room in Path(word.partition("::")[0]).parts for word in config.args)
+    return True if room in LONG and not asked else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,6 @@ from image_kit import Champion, Images, docker, engine_answers
 from noria_command import ROOT, Noria
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """These take minutes and an engine: they are run where they are asked for by name, as `make test-images` does."""
-    asked = any("images" in Path(word.partition("::")[0]).parts for word in config.args)
-    return None if asked else True
-
-
 @pytest.fixture(scope="session")
 def engine() -> None:
     found = engine_answers()
