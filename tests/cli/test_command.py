@@ -175,7 +175,7 @@ def test_a_word_that_is_nearly_right_is_asked_back(tmp_path, words, question):
 def test_a_plan_for_more_days_than_its_window_has_is_refused(tmp_path):
     found = noria("plan", "--param", "holdout_days=64", home=tmp_path)
     assert found.returncode == 2
-    assert "expected fewer than the 70 days of the window, 2017-09-01 to 2017-11-10" in found.stderr
+    assert "expected fewer together than the 70 days of the window, 2017-09-01 to 2017-11-10" in found.stderr
     assert noria("plan", "--param", "holdout_days=63", home=tmp_path).returncode == 0
 
 
@@ -260,6 +260,6 @@ def test_a_dataset_is_written_and_looked_at(tmp_path):
     assert again.returncode == 2
     assert "is there already" in again.stderr
     nothing = noria("explore", str(tmp_path), "--out", str(tmp_path / "none.html"), home=tmp_path)
-    assert nothing.returncode == 1
-    assert "is no dataset" in nothing.stderr
+    assert nothing.returncode == 2
+    assert "holds no dataset: expected a folder as `noria dataset --out` writes it" in nothing.stderr
     assert not (tmp_path / "none.html").exists()

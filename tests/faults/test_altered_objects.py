@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from noria_command import ROOT, Noria
@@ -51,6 +52,9 @@ def flip(path: Path, at: int) -> bytes:
     return data
 
 
+NOTHING: dict[str, Any] = {"uri": "", "validation_days": 1, "holdout_days": 1, "plan": "", "basis": "", "code": ""}
+
+
 def test_a_bundle_with_any_byte_changed_is_not_opened_and_not_deployed(noria: Noria) -> None:
     workspace, folder = workspace_of(noria), bundle_of(noria)
     for name in FILES:
@@ -60,7 +64,7 @@ def test_a_bundle_with_any_byte_changed_is_not_opened_and_not_deployed(noria: No
             with pytest.raises(BundleError):
                 workspace.fetch_bundle(folder.name)
             with pytest.raises(BundleError):
-                deploy(workspace, bundle=str(folder), decision="", plan="", basis="", code="", progress=lambda *_: None)
+                deploy(workspace, bundle=str(folder), decision="", **NOTHING, progress=lambda *_: None)
             (folder / name).write_bytes(data)
     assert workspace.fetch_bundle(folder.name).digest == folder.name
     assert len(workspace.ledger("wine").entries()) == 2

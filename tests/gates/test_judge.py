@@ -163,9 +163,18 @@ def test_a_slice_that_may_be_low_by_chance_is_not_refused_for_it():
     assert refusal.reason.startswith("worse than the champion in early (-0.0800 in 400 rows, p = 0.0400)")
 
 
+def test_where_errors_differ_in_cost_figures_say_what_is_saved():
+    """Against the rule, 0.25 more accuracy that saves 0.4 of the dearest error."""
+    found = {gate.name: gate.figure for gate in judge(against("rule", comparison(0.4)), LIMITS).gates}
+    assert found["beats the rule"] == "saves +0.4000 of the dearest error, ≥ +0.3985"
+    assert found["not worse than the champion"] == "saves +0.0100 of the dearest error, ≥ +0.0085"
+    assert found["no slice worse"] == "worst: early saves +0.0100 (400 rows)"
+
+
 def test_figures_are_written_for_people():
     gates = {gate.name: gate for gate in judge(good_evidence(), LIMITS).gates}
-    assert gates["not worse than the champion"].figure == "+0.0100 [+0.008, +0.012], at least +0.0085"
+    assert gates["not worse than the champion"].figure == "+0.0100 accuracy, ≥ +0.0085"
+    assert gates["no slice worse"].figure == "worst: early +0.0100 accuracy (400 rows)"
     assert gates["not worse than the champion"].limit == "above -0.0050"
     assert gates["calibrated"].figure == "0.0100 [0.000, 0.020]"
     assert gates["answers in time"].figure == "p50 1.0 ms, p95 2.0 ms"

@@ -44,9 +44,9 @@ NUMBERS = schema_of(
 
 
 def evaluation_of(
-    classes: tuple[str, ...], *, rows: int = 600, champion: bool = True, dear: bool = False
+    classes: tuple[str, ...], *, rows: int = 600, champion: bool = True, dear: bool = False, told: bool = False
 ) -> Evaluation:
-    """A real evaluation of made-up contenders; `dear` makes one error cost more than the others."""
+    """A real evaluation of made-up contenders; `dear` makes one error cost more, `told` adds a part no gate judges."""
     random = np.random.default_rng(7)
     labels = np.arange(rows) % len(classes)
     costs = 1.0 - np.eye(len(classes))
@@ -66,6 +66,7 @@ def evaluation_of(
         labels=labels, ids=np.array([f"item-{row:04d}" for row in range(rows)], object), probabilities=answers,
         costs=costs.tolist(), classes=classes, draws=100, confidence=0.95, margin=0.005, slice_margin=0.02, seed=1,
         slices={"early": np.arange(rows) < rows // 2, "late": np.arange(rows) >= rows // 2},
+        told={"seldom": np.arange(rows) % 7 == 0} if told else {},
     )  # fmt: skip
 
 

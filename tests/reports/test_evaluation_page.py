@@ -26,6 +26,7 @@ from noria.errors import EvidenceError
 from noria.gates.limits import Limits, departures
 from noria.ml.scores import Evaluation, Interval
 from noria.reports.evaluation import evaluation_page
+from noria.reports.formats import chance
 from noria.schema import Column, Schema
 
 THREE = ("runs", "wears", "fails")
@@ -209,7 +210,7 @@ def test_personal_values_never_reach_the_page() -> None:
 def test_without_a_champion_the_rule_is_the_opponent() -> None:
     text = text_of(page_of(evaluation_of(THREE, champion=False)))
     assert "Slices against the rule" in text
-    assert "there is no champion yet, and against the rule it gains" in text
+    assert re.search(r"no champion yet, and against the rule it gains \+\d+\.\d\d points of accuracy", text)
     assert "none yet" in text
 
 
@@ -218,6 +219,42 @@ def test_costs_are_shown_where_errors_differ_in_cost() -> None:
     dear = text_of(page_of(evaluation_of(THREE, dear=True)))
     assert "Cost a row" in dear
     assert "in percent of the dearest error" in dear
+
+
+def test_a_saving_is_named_as_one_in_the_headline_and_the_slices() -> None:
+    text = text_of(page_of(evaluation_of(THREE, champion=False, dear=True)))
+    head, _, slices = text.partition("Slices against the rule")
+    assert re.search(r"against the rule it saves \d+\.\d\d\s% of the dearest error a row", head)
+    assert re.search(r"Cost a row\d\.\d{4}95\s% interval", head.partition("Contenders")[0]), "a key figure"
+    for words in ("Saved, %", "Accuracy of candidate, %", "Accuracy of rule, %", "Both decide by cost"):
+        assert words in slices
+    plain = text_of(page_of(evaluation_of(THREE)))
+    assert re.search(r"Against the champion.?\d+\.\d\dpoints of accuracy;", plain)
+    assert "decide by cost" not in plain
+    assert re.search(r"saved, % of the dearest error; 95\s%", text_of(page_of(evaluation_of(THREE, dear=True))))
+
+
+def test_parts_that_are_only_told_are_missed_among_the_slices_with_the_reason() -> None:
+    said = "Not compared here, for no gate judges it: 1 part that is only told"
+    text = text_of(page_of(evaluation_of(("on time", "late"), told=True)))
+    assert f"{said}, with figures under Ranking." in text
+    assert "The candidate in each slice and in each part that is only told, lowest AUC first" in text
+    assert f"{said}." in text_of(page_of(evaluation_of(THREE, told=True))), "more classes have no ranking"
+    assert "only told" not in text_of(page_of(evaluation_of(("on time", "late"))))
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"), [(1.0, "> 0.999"), (0.9995, "> 0.999"), (0.9994, "0.999"), (0.0004, "< 0.001"), (0.25, "0.250")]
+)
+def test_no_chance_is_shown_as_certain(p: float, shown: str) -> None:
+    assert chance(p) == shown
+    evaluation = evaluation_of(THREE)
+    found = evaluation.comparisons["champion"]
+    slices = {name: dataclasses.replace(one, p_worse=p) for name, one in found.slices.items()}
+    compared = {**evaluation.comparisons, "champion": dataclasses.replace(found, slices=slices)}
+    text = text_of(page_of(dataclasses.replace(evaluation, comparisons=compared)))
+    lines = text.partition("Slices against the champion")[2].partition("Most surely wrong")[0]
+    assert lines.count(shown) >= len(slices)
 
 
 def test_many_classes_become_a_list_of_confusions() -> None:
@@ -244,6 +281,9 @@ def test_of_two_classes_the_page_tells_how_the_second_is_found() -> None:
             assert f"{interval.low:.4f} to {interval.high:.4f}" in text
     parts = evaluation.scores["candidate"].ranking_slices
     first, second = sorted(parts, key=lambda name: parts[name].auc.value)  # type: ignore[union-attr]
+    first_table = text.partition("Contenders")[2]
+    assert first_table.index("AUC") < first_table.index("Accuracy, %")
+    assert "AUC" not in text_of(page_of(evaluation_of(THREE)))
     lines = text[text.index("The candidate in each slice, lowest AUC first") :]
     assert lines.index(first) < lines.index(second)
     assert f"{parts[first].log_loss.value:.4f}" in lines  # type: ignore[union-attr]

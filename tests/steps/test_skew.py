@@ -168,6 +168,28 @@ def test_answers_without_the_store_are_counted_and_not_compared(tables: Path) ->
         compare(tables, degraded)
 
 
+NEWER = {"boat": "newer", "harbour": "fresh"}
+
+
+def test_of_a_moment_before_the_stores_row_only_the_other_views_are_compared(tables: Path) -> None:
+    past = line(timedelta(0), berths=3.0, views=NEWER)
+    found = compare(tables, *RIGHT, past)
+    assert (found.rows, found.newer, found.values, found.share) == (5, 1, 17, 1.0)
+    wrong = compare(tables, *RIGHT, line(timedelta(0), berths=4.0, views=NEWER))
+    assert [(one.feature, one.rows) for one in wrong.differences] == [("berths", 1)]
+    with pytest.raises(UsageError, match="found 1 logged rows for which the store holds only newer values"):
+        compare(tables, line(timedelta(0), views={"boat": "newer", "harbour": "newer"}))
+
+
+def test_rows_that_the_store_has_lost_are_differences_and_so_is_a_newer_one_in_a_replay(tables: Path) -> None:
+    lost = compare(tables, *RIGHT, line(timedelta(0), berths=3.0, views={"boat": "unknown", "harbour": "fresh"}))
+    assert ({one.feature for one in lost.differences}, lost.newer) == ({"length", "flag", "rested"}, 0)
+    (tables / "log").write_bytes(line(timedelta(0), berths=3.0, views=NEWER) + b"\n")
+    log, known = read_log(tables / "log"), {"schema": SCHEMA, "tables": tables, "join": join_features}
+    found = compare_log(log, service=SERVICE, **known, replayed=True)
+    assert (len(found.differences), found.newer) == (3, 0)
+
+
 def test_a_torn_last_line_is_left_out_and_any_other_is_refused(tables: Path) -> None:
     log = tables / "features.jsonl"
     log.write_bytes(RIGHT[0] + b"\n" + RIGHT[1][:-9])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from noria.task import Rows
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One answered question; `truth` is "" where nobody knows it."""
+    """One answered question; `truth` is "" where nobody knows it.
+
+    `called_from` is the probability from which on the decision is made; None where it is simply the likeliest class, or
+    where costs of more than two classes leave no one threshold.
+    """
 
     id: str
     task: str
@@ -25,6 +30,12 @@ class Asked:
     probabilities: dict[str, float]
     truth: str
     milliseconds: float
+    called_from: float | None = None
+
+    @property
+    def threshold(self) -> str:
+        """Such as "called late from 0.25 on"; "" where there is nothing to say."""
+        return "" if self.called_from is None else f"called {self.decision} from {self.called_from:.3g} on"
 
 
 def tell(answer: Answer, bundle: Bundle, *, row: int, truth: str) -> Asked:
@@ -42,7 +53,16 @@ def tell(answer: Answer, bundle: Bundle, *, row: int, truth: str) -> Asked:
         probabilities={name: round(share, 6) for name, share in zip(names, shares, strict=True)},
         truth=truth,
         milliseconds=round(answer.seconds * 1000, 3),
+        called_from=called_from(bundle.facts.costs, label),
     )
+
+
+def called_from(costs: Sequence[Sequence[float]], label: int) -> float | None:
+    """From which probability on a class is decided for: where its expected cost is no more than the other one's."""
+    if len(costs) != 2:
+        return None
+    wrongly, missed = costs[1 - label][label], costs[label][1 - label]
+    return None if wrongly == missed else wrongly / (wrongly + missed)
 
 
 def champion_bundle(workspace: Workspace, task: str) -> Bundle | None:

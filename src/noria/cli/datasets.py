@@ -15,7 +15,7 @@ from noria.errors import ObjectMissingError, UsageError
 from noria.ml.dataset import DatasetFacts
 from noria.steps.validate import DataReport
 from noria.steps.workspace import Workspace, report_key
-from noria.task import FetchesSource
+from noria.task import FetchesSource, TakesFeatures, load_task, task_names
 
 
 def list_datasets(*, as_json: bool) -> None:
@@ -27,12 +27,19 @@ def list_datasets(*, as_json: bool) -> None:
     if not found:
         console().print("No dataset yet: `noria run` ingests one")
         return
-    table = make_table("Datasets", ["digest", "task", "rows", "from", "to"])
-    for digest, facts in found.items():
-        table.add_row(
-            digest[:12], facts.task, f"{facts.rows:,}", f"{facts.start:%Y-%m-%d %H:%M}", f"{facts.end:%Y-%m-%d %H:%M}"
-        )
+    table = make_table("Datasets", ["digest", "task", "holds", "rows", "from", "to"])
+    # What runs train on first, the newest rows before all others; events only wait for their features.
+    order = sorted(found.items(), key=lambda item: (_is_events(item[1]), item[1].task, -item[1].end.timestamp()))
+    for digest, facts in order:
+        span = f"{facts.start:%Y-%m-%d %H:%M}", f"{facts.end:%Y-%m-%d %H:%M}"
+        table.add_row(digest[:12], facts.task, "events" if _is_events(facts) else "rows", f"{facts.rows:,}", *span)
     console().print(table)
+
+
+def _is_events(facts: DatasetFacts) -> bool:
+    """Whether it is what a task reads, before the features are joined."""
+    task = load_task(facts.task) if facts.task in task_names() else None
+    return isinstance(task, TakesFeatures) and facts.schema == task.events
 
 
 def show_dataset(start: str, *, as_json: bool) -> None:
@@ -47,7 +54,14 @@ def show_dataset(start: str, *, as_json: bool) -> None:
     try:
         report = msgspec.json.decode(workspace.store.get(report_key(matching[0], "validation.json")), type=DataReport)
     except ObjectMissingError as error:
-        raise UsageError(f"dataset {matching[0][:12]} was not validated yet: `noria run` validates it") from error
+        if _is_events(found[matching[0]]):
+            raise UsageError(
+                f"dataset {matching[0][:12]} holds events, which are not described: expected rows with their features; "
+                "`noria datasets` lists what each holds"
+            ) from error
+        raise UsageError(
+            f"dataset {matching[0][:12]} was not validated: `noria run` validates what it trains on"
+        ) from error
     if as_json:
         print_json(report)
         return

@@ -9,7 +9,7 @@ from noria.cli.naming import find_task
 from noria.cli.output import console, print_json, show_path
 from noria.cli.project import started_in
 from noria.errors import UsageError
-from noria.ml.dataset import open_dataset
+from noria.ml.dataset import FACTS_FILE, open_dataset
 from noria.ml.durable import create_whole
 from noria.ml.exploration import explore
 from noria.reports.exploration import exploration_page
@@ -22,6 +22,8 @@ def explore_dataset(folder: Path, *, out: Path, as_json: bool) -> None:
     page = started_in() / out
     if page.exists():
         raise UsageError(f"{out} is there already: expected a file that is not; name another, or remove it")
+    if not (started_in() / folder / FACTS_FILE).exists():
+        raise UsageError(f"{folder} holds no dataset: expected a folder as `noria dataset --out` writes it; name one")
     dataset = open_dataset(started_in() / folder)
     classes = find_task(dataset.facts.task).classes
     found = explore(dataset.schema, dataset.load(), classes, dataset.nulls())

@@ -98,7 +98,10 @@ def _choose(entries: tuple[Entry, ...], records: tuple[RunRecord, ...], which: s
     if len(plans) != 1 or not found:
         known = ", ".join(dict.fromkeys(entry.plan[:8] for entry in reversed(judged)))
         what = f"{len(plans)} plans begin" if len(plans) > 1 else "no run that came to a verdict begins"
-        raise UsageError(f"{what} with {which!r} in {place}: expected one of the plans {known}, or a run of theirs")
+        raise UsageError(
+            f"{what} with {which!r} for task {task} in {place}: expected one of the plans {known}, a run of theirs, or "
+            "another --task"
+        )
     return found[-1]
 
 

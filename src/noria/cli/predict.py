@@ -67,5 +67,7 @@ def _show(asked: Asked) -> None:
         table.add_row(name, f"{share:.4f}")
     screen = console()
     screen.print(table)
+    if asked.threshold:
+        screen.print(asked.threshold, markup=False)
     truth = f", truth: {asked.truth}" if asked.truth else ""
     screen.print(f"bundle {asked.bundle[:12]}, id {asked.id}, {asked.milliseconds:.1f} ms{truth}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from noria.cli.figures import headline
 from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_time
 from noria.cli.project import open_workspace
-from noria.ml.scores import Interval
+from noria.ml.scores import Evaluation, Interval
 from noria.steps.exhibit import read_exhibit
 from noria.stores.ledger_entry import Entry
 from noria.stores.releases import Ledger
@@ -15,7 +16,6 @@ from noria.stores.runs import RunLog, RunRecord
 from noria.stores.standing import Champion
 
 RUNS = 5
-FIGURES = {"accuracy": "accuracy", "log_loss": "log loss", "ece": "ECE"}
 
 
 def show_status(task: str, *, as_json: bool) -> None:
@@ -24,14 +24,14 @@ def show_status(task: str, *, as_json: bool) -> None:
     workspace = open_workspace()
     ledger = workspace.ledger(task)
     champion = ledger.champion()
-    metrics = _metrics(ledger, champion.bundle) if champion else {}
+    evaluation = _evaluation(ledger, champion.bundle) if champion else None
     runs = RunLog(workspace.store, task).last(RUNS)
     verdicts = [entry for entry in ledger.entries() if not entry.changes_champion][: -RUNS - 1 : -1]
     if as_json:
         print_json(
             {
                 "task": task,
-                "champion": {"digest": champion.bundle, "since": champion.since, "metrics": metrics}
+                "champion": {"digest": champion.bundle, "since": champion.since, "metrics": _metrics(evaluation)}
                 if champion
                 else None,
                 "runs": runs,
@@ -39,22 +39,20 @@ def show_status(task: str, *, as_json: bool) -> None:
             }
         )
         return
-    _show_champion(task, champion, metrics)
+    _show_champion(task, champion, evaluation)
     _show_runs(runs)
     _show_verdicts(verdicts)
 
 
-def _show_champion(task: str, champion: Champion | None, metrics: dict[str, Interval]) -> None:
+def _show_champion(task: str, champion: Champion | None, evaluation: Evaluation | None) -> None:
     screen = console()
     if champion is None:
         screen.print(f"{task} has no champion yet: `noria run --task {task}` makes one")
         return
     screen.print(f"[bold]{task}[/bold]: champion since {show_time(champion.since)}")
     screen.print(f"  [cyan]{champion.bundle}[/cyan]", soft_wrap=True)
-    shown = (
-        f"{FIGURES[name]} {value.value:.4f} [{value.low:.4f}, {value.high:.4f}]" for name, value in metrics.items()
-    )
-    screen.print(f"  {', '.join(shown)}", soft_wrap=True, markup=False)
+    if evaluation:
+        screen.print(f"  {headline(evaluation)}", soft_wrap=True, markup=False)
 
 
 def _show_runs(runs: Sequence[RunRecord]) -> None:
@@ -78,11 +76,16 @@ def _show_verdicts(verdicts: Sequence[Entry]) -> None:
     console().print(table)
 
 
-def _metrics(ledger: Ledger, bundle: str) -> dict[str, Interval]:
-    """The champion's figures, from the evidence that it was promoted on."""
+def _evaluation(ledger: Ledger, bundle: str) -> Evaluation | None:
+    """How the champion was measured, from the evidence that it was promoted on."""
     promoted = [entry for entry in ledger.entries() if entry.kind == "promoted" and entry.bundle == bundle]
-    evaluation = read_exhibit(ledger, promoted[-1].evidence).evidence.evaluation
+    return read_exhibit(ledger, promoted[-1].evidence).evidence.evaluation
+
+
+def _metrics(evaluation: Evaluation | None) -> dict[str, Interval]:
+    """Its figures for a program, by names that stay."""
     if evaluation is None:
         return {}
     scores = evaluation.scores["candidate"]
-    return {"accuracy": scores.accuracy, "log_loss": scores.log_loss, "ece": scores.ece}
+    auc = {"auc": scores.ranking.auc} if scores.ranking and scores.ranking.auc else {}
+    return {"accuracy": scores.accuracy, "cost": scores.cost, "log_loss": scores.log_loss, "ece": scores.ece, **auc}

@@ -70,7 +70,7 @@ def show_summary(console: Console, told: Told, answer: Answer) -> None:
     console.print(_gates(told.decision))
     console.print(_verdict(told))
     if answer.asked:
-        console.print(_prediction(answer.asked))
+        console.print(_prediction(answer.asked), soft_wrap=True)
     elif answer.error:
         console.print(Text.assemble("  Answer   ", ("none", "bold yellow"), f": {answer.error}"), soft_wrap=True)
     console.print(f"  Report   {show_path(told.report)}", soft_wrap=True, markup=False)
@@ -152,8 +152,9 @@ def _verdict(told: Told) -> Text:
 
 
 def _prediction(asked: Asked) -> Text:
+    known = f"{asked.threshold}; truth: {asked.truth}" if asked.threshold else f"truth: {asked.truth}"
     return Text.assemble(
         f"  Answer   row {asked.row}: ",
         (asked.decision, "bold"),
-        f", probability {asked.probability:.3f} (truth: {asked.truth}), served in {asked.milliseconds:.1f} ms",
+        f", probability {asked.probability:.3f} ({known}), served in {asked.milliseconds:.1f} ms",
     )

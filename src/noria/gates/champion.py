@@ -10,7 +10,7 @@ from __future__ import annotations
 from noria.gates.data import evaluation_of
 from noria.gates.evidence import Evidence
 from noria.gates.limits import Limits
-from noria.gates.results import GateResult, show_difference
+from noria.gates.results import GateResult, costs_differ, show_difference
 from noria.gates.skill import comparison_with
 
 NAME = "not worse than the champion"
@@ -37,4 +37,5 @@ def not_worse_than_champion(evidence: Evidence, limits: Limits) -> GateResult:
             reason += (
                 f", which learned from the time of {evaluation.champion_seen:,} of these rows and has the advantage"
             )
-    return GateResult(name=NAME, figure=show_difference(whole), limit=limit, passed=passed, reason=reason)
+    figure = show_difference(whole, differ=costs_differ(evaluation))
+    return GateResult(name=NAME, figure=figure, limit=limit, passed=passed, reason=reason)

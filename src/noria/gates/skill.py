@@ -6,7 +6,7 @@ from noria.errors import EvidenceError
 from noria.gates.data import evaluation_of
 from noria.gates.evidence import Evidence
 from noria.gates.limits import Limits
-from noria.gates.results import GateResult, show_difference
+from noria.gates.results import GateResult, costs_differ, show_difference
 from noria.ml.scores import Comparison
 
 
@@ -36,7 +36,7 @@ def _beats(evidence: Evidence, opponent: str, called: str) -> GateResult:
     passed = whole.lower > 0.0 and whole.interval.value > 0.0
     return GateResult(
         name=f"beats {called}",
-        figure=show_difference(whole),
+        figure=show_difference(whole, differ=costs_differ(evaluation_of(evidence))),
         limit="above 0",
         passed=passed,
         reason=f"better than {called} on the same rows" if passed else f"not shown to be better than {called}",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from noria.gates.data import evaluation_of
 from noria.gates.evidence import Evidence
 from noria.gates.limits import Limits
-from noria.gates.results import GateResult
+from noria.gates.results import GateResult, costs_differ
 from noria.gates.skill import comparison_with
 from noria.ml.bootstrap import holm
 from noria.ml.scores import Difference, Evaluation
@@ -36,7 +36,10 @@ def no_slice_worse(evidence: Evidence, limits: Limits) -> GateResult:
     figure = "no slices"
     if judged:
         worst = min(judged, key=lambda name: judged[name].interval.value)
-        figure = f"worst: {worst} {judged[worst].interval.value:+.4f} ({judged[worst].rows:,} rows)"
+        value, rows = judged[worst].interval.value, f"({judged[worst].rows:,} rows)"
+        # Of what it is a share, the gates above say: with it the name of a slice would find no room.
+        shown = f"saves {value:+.4f}" if costs_differ(evaluation) else f"{value:+.4f} accuracy"
+        figure = f"worst: {worst} {shown} {rows}"
     reason = f"worse than the champion in {'; '.join(bad)}" if bad else f"none of {len(judged)} slices is worse"
     left = f"; not judged, for they have too few rows: {', '.join(small)}" if small else ""
     return GateResult(name=NAME, figure=figure, limit=limit, passed=not bad, reason=reason + left)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ROWS_A_GROUP = 8192  # bounds the memory of writing and reading, whatever the number of rows
 
+FACTS_FILE = "dataset.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
@@ -150,7 +152,7 @@ def write_dataset(
         raise DatasetError(f"task {task} has no row with a time in the window: choose another, or look at its source")
     files = {name: _sha256(folder / name)}
     facts = DatasetFacts(task=task, schema=schema, rows=rows, start=start, end=end, files=files, tallies=tallies)
-    (folder / "dataset.json").write_bytes(_encode(facts))
+    (folder / FACTS_FILE).write_bytes(_encode(facts))
     return open_dataset(folder)
 
 
@@ -165,7 +167,7 @@ def _encode(facts: DatasetFacts) -> bytes:
 def open_dataset(folder: Path, expected: str | None = None) -> Dataset:
     """Open a dataset and verify every byte of it; DatasetError says which file is missing or altered."""
     try:
-        text = (folder / "dataset.json").read_bytes()
+        text = (folder / FACTS_FILE).read_bytes()
     except OSError as error:
         raise DatasetError(
             f"{folder} is no dataset: dataset.json cannot be read ({error.strerror}). Ingest it again"

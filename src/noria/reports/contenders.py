@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from noria.gates.results import costs_differ
 from noria.ml.scores import Evaluation, Interval, Scores
 from noria.reports.forest import draw_forest
 from noria.reports.formats import decimal, decimal_span, percent_span, points, points_span, short
 
 ORDER = ("candidate", "champion", "rule", "no-skill")
-ROUNDING = 1e-6  # figures of an evaluation are rounded to nine digits, and shown with six
 MEANING = {"rule": "what people would use without a model", "no-skill": "knows only how frequent each class is"}
 
 
@@ -31,6 +30,7 @@ class ContenderLine:
 
     name: str
     note: str
+    auc: Cell | None  # where there are two classes
     accuracy: Cell
     cost: Cell
     log_loss: Cell
@@ -52,18 +52,7 @@ class ContendersView:
     lines: tuple[ContenderLine, ...]
     forests: tuple[Forest, ...]
     costs_differ: bool
-
-
-def costs_differ(evaluation: Evaluation) -> bool:
-    """Whether errors differ in cost, so that a saving is not simply a difference of accuracies."""
-    mine = evaluation.scores["candidate"].accuracy.value
-    return any(
-        not math.isclose(
-            comparison.whole.interval.value, mine - evaluation.scores[name].accuracy.value, abs_tol=ROUNDING
-        )
-        for name, comparison in evaluation.comparisons.items()
-        if name in evaluation.scores and math.isfinite(comparison.whole.interval.value)
-    )
+    ranked: bool  # whether there are two classes, and so an AUC
 
 
 def view_contenders(evaluation: Evaluation) -> ContendersView:
@@ -74,6 +63,7 @@ def view_contenders(evaluation: Evaluation) -> ContendersView:
         lines=tuple(_line(evaluation, name) for name in names),
         forests=_forests({name: evaluation.scores[name] for name in names}, differ),
         costs_differ=differ,
+        ranked=any(scores.ranking for scores in evaluation.scores.values()),
     )
 
 
@@ -83,6 +73,7 @@ def _line(evaluation: Evaluation, name: str) -> ContenderLine:
     return ContenderLine(
         name=name,
         note=_note(evaluation, name),
+        auc=_auc(scores),
         accuracy=Cell(text=decimal(scores.accuracy.value * 100, 2), span=percent_span(scores.accuracy)),
         cost=_plain(scores.cost),
         log_loss=_plain(scores.log_loss),
@@ -100,6 +91,12 @@ def _note(evaluation: Evaluation, name: str) -> str:
 
 def _plain(interval: Interval) -> Cell:
     return Cell(text=decimal(interval.value), span=decimal_span(interval))
+
+
+def _auc(scores: Scores) -> Cell | None:
+    if scores.ranking is None:
+        return None
+    return _plain(scores.ranking.auc) if scores.ranking.auc else Cell(text="–")
 
 
 def _saved(interval: Interval) -> Cell:

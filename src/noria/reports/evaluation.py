@@ -8,7 +8,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from noria.errors import EvidenceError
-from noria.gates.results import Verdict
+from noria.gates.results import Verdict, costs_differ
 from noria.ml.scores import CalibrationBin, Evaluation
 from noria.reports.confusion import ConfusionView, view_confusion
 from noria.reports.contenders import ContendersView, view_contenders
@@ -124,9 +124,12 @@ def _standing(evaluation: Evaluation) -> str:
         return f"accuracy {percent(evaluation.scores['candidate'].accuracy.value)}"
     whole = evaluation.comparisons[opponent].whole
     first = "" if evaluation.champion else "there is no champion yet, and "
+    value, span = points(whole.interval.value), f"{level(evaluation.confidence)} interval {points_span(whole.interval)}"
+    gains = f"gains {value} points of accuracy ({span})"
+    saves = f"saves {percent(whole.interval.value)} of the dearest error a row ({span})"
     return (
-        f"{first}against the {opponent} it gains {points(whole.interval.value)} points "
-        f"({level(evaluation.confidence)} interval {points_span(whole.interval)}) on the same {count(whole.rows)} rows"
+        f"{first}against the {opponent} it {saves if costs_differ(evaluation) else gains} "
+        f"on the same {count(whole.rows)} rows"
     )
 
 
@@ -137,8 +140,10 @@ def _key_figures(evaluation: Evaluation) -> tuple[KeyFigure, ...]:
         if scores.ranking and scores.ranking.auc
         else {"Accuracy": (percent(scores.accuracy.value), scores.accuracy, 100, 2)}
     )
+    cost = {"Cost a row": (decimal(scores.cost.value), scores.cost, 1, 4)} if costs_differ(evaluation) else {}
     spans = {
         **first,
+        **cost,
         "Log loss": (decimal(scores.log_loss.value), scores.log_loss, 1, 4),
         "Calibration error": (decimal(scores.ece.value), scores.ece, 1, 4),
     }
@@ -152,6 +157,7 @@ def _key_figures(evaluation: Evaluation) -> tuple[KeyFigure, ...]:
     ]
     if "champion" in evaluation.comparisons:
         whole = evaluation.comparisons["champion"].whole.interval
-        note = f"points; {said} interval {points_span(whole)}"
+        what = "saved, % of the dearest error" if costs_differ(evaluation) else "points of accuracy"
+        note = f"{what}; {said} interval {points_span(whole)}"
         figures.insert(1, KeyFigure(name="Against the champion", figure=points(whole.value), note=note))
     return tuple(figures)

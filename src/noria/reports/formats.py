@@ -32,6 +32,13 @@ def points(difference: float, decimals: int = 2) -> str:
     return f"+{text}" if math.isfinite(difference) and difference * 100 >= 0.5 * 10**-decimals else text
 
 
+def chance(p: float) -> str:
+    """A p-value in three decimals; what would look like certainty is said to be beyond them."""
+    if p >= 0.9995:
+        return "> 0.999"
+    return "< 0.001" if p < 0.0005 else decimal(p, 3)
+
+
 def count(rows: int) -> str:
     return f"{rows:,}"
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from noria.ml.scores import Comparison, Evaluation, Interval
 from noria.reports.confusion import precisions
-from noria.reports.formats import count, decimal, percent, percent_span, points, points_span
+from noria.reports.formats import chance, count, decimal, percent, percent_span, points, points_span
 from noria.reports.strips import draw_strip, draw_strip_axis, strip_ends
 from noria.reports.svg import Scale, scale_around
 
@@ -52,12 +52,16 @@ class SliceLine:
 
 @dataclass(frozen=True, kw_only=True)
 class SlicesView:
-    """`opponent` is the champion, else the rule, else nobody: ""; then there is nothing to compare with."""
+    """`opponent` is the champion, else the rule, else nobody: ""; then there is nothing to compare with.
+
+    `told` is how many parts no gate judges: they are not compared, but have figures under Ranking.
+    """
 
     lines: tuple[SliceLine, ...]
     axis: Markup
     opponent: str
     left_out: int
+    told: int
 
 
 def view_classes(evaluation: Evaluation) -> ClassesView:
@@ -105,6 +109,7 @@ def view_slices(evaluation: Evaluation) -> SlicesView:
         axis=draw_strip_axis(scale, "points"),
         opponent=opponent,
         left_out=len(differences) - len(worst_first),
+        told=len(evaluation.told_rows),
     )
 
 
@@ -122,7 +127,7 @@ def _slice_line(evaluation: Evaluation, opponent: str, name: str, scale: Scale, 
             _scaled(found.interval), scale, title=f"{name}: {points(found.interval.value)} points", lines=lines
         ),
         lower=points(found.lower),
-        p_worse=decimal(found.p_worse, 3),
+        p_worse=chance(found.p_worse),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from pathlib import Path
 from noria.errors import UsageError
 from noria.ml.bundle import Bundle, open_bundle
 from noria.ml.dataset import Dataset, open_dataset
+from noria.ml.durable import write_whole
 from noria.ml.signature import Signer, TrustedKeys, make_key
 from noria.settings import Settings
 from noria.stores.objects import ObjectStore
@@ -45,8 +46,16 @@ class Workspace:
     def signer(self) -> Signer:
         """The key that signs here; made on first use, and trusted from then on."""
         if not self.settings.signing_key.exists() and self.settings.signing_key.parent == self.settings.home / "keys":
+            self._keep_out_of_git()
             make_key(self.settings.home / "keys")
         return Signer(self.settings.signing_key)
+
+    def _keep_out_of_git(self) -> None:
+        """A home may lie in somebody's repository, and a private key is no part of one."""
+        mark = self.settings.home / ".gitignore"
+        with suppress(OSError):  # where nothing can be written, the key cannot either, and says so
+            if not mark.exists():
+                write_whole(mark, b"*\n")
 
     def ledger(self, task: str, *, writable: bool = False) -> Ledger:
         return Ledger(
