@@ -7,7 +7,7 @@ import hashlib
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -76,7 +76,7 @@ class ColumnCard:
     """What the page's script is told of a column. `least` and `most` are its type's limits, as texts."""
 
     name: str
-    kind: str  # picture | number | flag | text
+    kind: str  # picture | number | flag | text | moment
     datatype: str
     whole: bool
     shape: tuple[int, ...]
@@ -132,6 +132,8 @@ def _describe_model(model: ServedModel, *, by_default: bool) -> ModelCard:
     if not by_default:
         address = f"{address}/versions/{quote(model.version, safe='')}"
     kind, plan = kinds_of(model)[0], model.plan
+    is_completed = plan is not None and plan.supplied and model.completes
+    moments = (_describe_moment(plan.moment),) if plan is not None and is_completed else ()
     return ModelCard(
         key=model.name if by_default else f"{model.name}/{model.version}",
         name=model.name,
@@ -139,8 +141,8 @@ def _describe_model(model: ServedModel, *, by_default: bool) -> ModelCard:
         classes=model.facts.classes,
         infer=f"{address}/infer",
         metadata=address,
-        columns=tuple(_describe_column(column) for column in kind.needed),
-        service=plan.service.name if plan is not None and plan.supplied and model.completes else "",
+        columns=(*(_describe_column(column) for column in kind.needed), *moments),
+        service=plan.service.name if plan is not None and is_completed else "",
     )
 
 
@@ -162,6 +164,13 @@ def _describe_column(column: Column) -> ColumnCard:
         example=_example_text(column),
         choices=column.choices,
     )
+
+
+def _describe_moment(column: Column) -> ColumnCard:
+    """The moment of a request that is completed: the store of a past one is asked for that, and not for now."""
+    told = "the moment that is asked about; now where it is left empty"
+    card = replace(_describe_column(column), kind="moment", unit="UTC", description=told, example="")
+    return replace(card, nullable=True, minimum=None, maximum=None)
 
 
 def _kind(column: Column) -> str:

@@ -25,7 +25,7 @@ class Forms:
         self._completes = completes
         self._features = frozenset(column.name for column in plan.features)
         self._supplied = frozenset(column.name for column in plan.supplied)
-        self._asked = frozenset(column.name for column in (plan.asked if plan.supplied else plan.features))
+        self._asked = frozenset(column.name for column in plan.asked)
         self._keys = frozenset(column.name for column in plan.keys)
         self._all = self._features | {column.name for column in plan.further}
         self._known: dict[frozenset[str], Form] = {}  # as many as there are ways to leave a few columns out

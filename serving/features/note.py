@@ -8,15 +8,16 @@ from typing import Literal
 
 import msgspec
 
-# fresh: the store's value. unknown: it has none. expired: it is older than its view's ttl. last known: the store did
-# not say, or has lost it, and this process had read it before. unread: the store did not say, and nobody knows.
-Status = Literal["fresh", "unknown", "expired", "last known", "unread"]
-STATUSES: tuple[Status, ...] = ("fresh", "unknown", "expired", "last known", "unread")
+# fresh: the store's value. unknown: it has none. newer: it has one that was known only after the moment asked about.
+# expired: it is older than its view's ttl. last known: the store did not say, or has lost it, and this process had read
+# it before. unread: the store did not say, and nobody knows.
+Status = Literal["fresh", "unknown", "newer", "expired", "last known", "unread"]
+STATUSES: tuple[Status, ...] = ("fresh", "unknown", "newer", "expired", "last known", "unread")
 DEGRADED = frozenset({"last known", "unread"})
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is said of a request's features: `degraded` where the store failed, else `defaults` where it knew nothing.
+    """What is said of a request's features: `degraded` where the store failed, else `defaults` where it had no value.
 
     `views` has the views that are not fresh in all rows: rows by status.
     """

@@ -36,7 +36,9 @@ class Plan:
 
     @property
     def asked(self) -> tuple[Column, ...]:
-        """What a request has to bring to be completed, each once."""
+        """What a request has to bring to be completed, each once; keys only where the model takes what they find."""
+        if not self.supplied:
+            return self.own
         own = {column.name for column in self.own}
         return (*self.own, *(column for column in self.keys if column.name not in own))
 

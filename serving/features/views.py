@@ -65,8 +65,10 @@ class ViewReader:
         A row counts from its event on and for its ttl, both ends included. It may be `leeway` ahead of the moment.
         """
         row = found.row
-        if row is None or row.event > moment + leeway:
+        if row is None:
             return found.missing, None
+        if row.event > moment + leeway:
+            return ("newer" if found.status == "fresh" else found.missing), None
         if moment - row.event > self._ttl:
             return ("expired" if found.status == "fresh" else found.missing), None
         return found.status, row

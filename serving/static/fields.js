@@ -27,6 +27,7 @@ function countOf(shape) {
 function readValue(column, text) {
   if (column.kind === "text") return readText(column, text);
   if (column.kind === "flag") return readFlag(text);
+  if (column.kind === "moment") return readMoment(text);
   return column.whole ? readWhole(column, text) : readDecimal(column, text);
 }
 
@@ -40,6 +41,14 @@ function readText(column, text) {
 function readFlag(text) {
   if (text !== "true" && text !== "false") throw new Problem(`found “${shorten(text)}”: expected true or false`);
   return text;
+}
+
+/** Microseconds since 1970, as the protocol has moments. */
+function readMoment(text) {
+  const [, day, time] = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)Z?$/.exec(text) ?? [];
+  const instant = Date.parse(`${day}T${time}Z`);
+  if (Number.isNaN(instant)) throw new Problem(`found “${shorten(text)}”: expected a moment such as 2026-01-31T12:00`);
+  return `${instant}000`;
 }
 
 function readWhole(column, text) {
@@ -85,7 +94,7 @@ function describeRange(column) {
 /** Say in one line what a column takes: its kind, how many, within what, and whether it may be left out. */
 function describeColumn(column) {
   const count = countOf(column.shape);
-  const noun = { flag: "yes or no", text: "text" }[column.kind] ?? (column.whole ? "whole number" : "number");
+  const noun = { flag: "yes or no", text: "text", moment: "such as 2026-01-31T12:00" }[column.kind] ?? (column.whole ? "whole number" : "number");
   const many = { flag: "times true or false", text: "texts, one a line" }[column.kind] ?? `${noun}s, with spaces between`;
   const parts = [column.shape.length ? `${count} ${many}` : column.choices.length ? "" : noun, describeRange(column)];
   if (column.nullable) parts.push("may be left empty");

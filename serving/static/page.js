@@ -76,7 +76,8 @@ class Talk {
       }
     });
     if (first && tell) first.focus();
-    return first ? null : inputs;
+    if (first) return null;
+    return inputs.filter(([column, values]) => column.kind !== "moment" || values[0] !== MISSING); // without one it is now
   }
 
   /** Ask with what the fields hold now. One question is under way at a time; changes meanwhile make one more. */

@@ -99,7 +99,7 @@ def answer(running: Predictor, path: str, body: dict[str, Any]) -> Any:
 
 
 def looked_up(running: Predictor) -> dict[str, float]:
-    statuses = ("fresh", "unknown", "expired", "unread", "last known")
+    statuses = ("fresh", "unknown", "newer", "expired", "unread", "last known")
     found = {one: running.metric("noria_feature_rows_total", view="looks", status=one) for one in statuses}
     return {status: rows for status, rows in found.items() if rows}
 
@@ -194,7 +194,8 @@ def test_clients_are_shown_the_model_as_it_is_without_a_service_and_may_add_the_
     said = running.client.get("/v2/models/wardrobe").json()
     service = json.loads(said["parameters"].pop("feature_service"))
     assert (service["supplies"], service["context"]) == ([], ["light", "maker", "age"])
-    assert [column["name"] for column in service["inputs"]] == ["pixels", "garment"]
+    assert [column["name"] for column in service["inputs"]] == ["pixels"]
+    assert "garment" in {column["name"] for column in service["optional"]}
     with predictor(["--bundle", publish(MODEL, PLAIN)], home) as plain:
         known = plain.client.get("/v2/models/wardrobe").json()
         page = running.client.get("/", headers={"accept": "text/html"}).text

@@ -171,7 +171,7 @@ def test_v1_takes_a_moment_as_text_or_in_microseconds(running: Predictor, text: 
 def test_a_value_counts_from_its_event_until_its_ttl_both_ends_included(running: Predictor):
     row = one_row(ASKED)
     for moment, status in (
-        (EVENT - 1, "unknown"),
+        (EVENT - 1, "newer"),
         (EVENT, None),
         (EVENT + 3 * HOUR, None),
         (EVENT + 3 * HOUR + 1, "expired"),
@@ -248,7 +248,7 @@ def test_without_a_moment_it_is_now_and_a_clock_that_is_a_little_ahead_harms_nob
     asked = {**one_row(ASKED), "tailnum": np.array(["N8"], object)}
     found = views(ask(running, asked))
     assert found == {"weather": {"expired": 1}, "routes": {"expired": 1}}
-    assert views(ask(running, {**asked, **at(ahead - 1, 1)}))["aircraft"] == {"unknown": 1}
+    assert views(ask(running, {**asked, **at(ahead - 1, 1)}))["aircraft"] == {"newer": 1}
 
 
 def test_many_rows_are_completed_in_one_request(running: Predictor):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from datetime import datetime, timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from noria.steps.workspace import Workspace, now
 from noria.task import TakesFeatures
 
 MOST_HOURS = 1_000_000  # a century
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 if TYPE_CHECKING:
     from feature_repo.materialising import Materialised
@@ -37,15 +39,17 @@ def materialize(task: str, *, as_of: str, late_hours: float, whole: bool, as_jso
         raise UsageError(f"--late-hours is {late_hours:g}: expected 0 or more, up to {MOST_HOURS:,}; or --whole")
     moment = _read_moment(as_of) if as_of else now()
     lateness = None if whole else timedelta(hours=late_hours)
-    workspace = open_workspace()
-    with console(sys.stderr if as_json else sys.stdout).status("working out the features"):
+    workspace, begun = open_workspace(), time.perf_counter()
+    with console(sys.stderr if as_json else sys.stdout).status("writing the tables") as status:
         folder, facts = open_tables(workspace, publish_tables(workspace, found, workspace.source_of(found), moment))
-        done = _materialise(workspace, found.service, folder, moment if as_of else None, lateness)
+        status.update("putting the newest rows online")
+        done, held = _materialise(workspace, found.service, folder, moment if as_of else None, lateness)
         place = _lay_out(folder, facts)
+    online, took = workspace.settings.online, time.perf_counter() - begun
     if as_json:
-        print_json({"online": workspace.settings.online, "tables": str(place), "report": done})
+        print_json({"online": online, "tables": str(place), "report": done, "held_until": held, "seconds": took})
     else:
-        _show(done, workspace.settings.online)
+        _show(done, held, online, took)
 
 
 def _read_moment(as_of: str) -> datetime:
@@ -70,7 +74,8 @@ def _lay_out(folder: Path, facts: TablesFacts) -> Path:
 
 def _materialise(
     workspace: Workspace, service: FeatureService, tables: Path, as_of: datetime | None, lateness: timedelta | None
-) -> Materialised:
+) -> tuple[Materialised, datetime | None]:
+    """What was done, and until when the store had been materialised before; None for a store without these views."""
     from feature_repo.materialising import materialise, newest_moment
     from noria.stores.online.store import open_online
 
@@ -81,14 +86,20 @@ def _materialise(
         )
     store = open_online(workspace.settings.online, password_file=workspace.settings.online_password_file)
     try:
-        return materialise(store, service, tables, as_of or newest, lateness=lateness)
+        marks = store.marks()
+        held = max((marks[view.name] for view in service.views if view.name in marks), default=None)
+        done = materialise(store, service, tables, as_of or newest, lateness=lateness)
+        return done, None if held is None else EPOCH + timedelta(microseconds=held)
     finally:
         store.close()
 
 
-def _show(done: Materialised, online: str) -> None:
+def _show(done: Materialised, held: datetime | None, online: str, took: float) -> None:
+    """A store never goes back, so one that is ahead of the moment is no store as of that moment: that is told."""
+    ahead = held is not None and held > done.until
+    reach = "rows known at" if ahead else "until"
     table = make_table(
-        f"{done.service} until {show_time(done.until)}", ["view", "rows", "written", "same", "older", "s"]
+        f"{done.service} {reach} {show_time(done.until)}", ["view", "rows", "written", "same", "older", "s"]
     )
     for name, view in done.views.items():
         counts = (view.seen, view.written, view.same, view.older)
@@ -97,4 +108,11 @@ def _show(done: Materialised, online: str) -> None:
     screen.print(table)
     if lost := sum(view.without_key for view in done.views.values()):
         screen.print(f"{lost:,} keys lack a part: their rows are nobody's")
-    screen.print(f"\nOnline  {show_path(online)}\nTook    {done.seconds:.2f} s", soft_wrap=True)
+    if held is not None and ahead:
+        screen.print(
+            f"The store holds newer rows, until {show_time(held)}, and keeps them; for a store as of "
+            f"{show_time(done.until)} name another one: NORIA_ONLINE=another.db noria materialize …",
+            soft_wrap=True,
+        )
+    told = f"{took:.1f} s, {done.seconds:.2f} s of them to put the rows online"
+    screen.print(f"\nOnline  {show_path(online)}\nTook    {told}", soft_wrap=True)

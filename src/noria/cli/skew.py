@@ -38,6 +38,7 @@ class Told:
     service: str
     rows: int
     degraded: int
+    newer: int
     values: int
     equal: int
     share: float
@@ -92,7 +93,8 @@ def _replay(workspace: Workspace, task: Task, rows: int, tell: Progress) -> Skew
     past = Past(dataset=dataset, service=bundle.facts.service, tables=folder, rows=rows)
     with workspace.scratch() as scratch:
         logged = replay(past, bundle, materialise=materialise, scratch=scratch, progress=tell, root=enter_project())
-    return compare_log(logged, service=past.service, schema=bundle.facts.schema, tables=folder, join=_join)
+    service, schema = past.service, bundle.facts.schema
+    return compare_log(logged, service=service, schema=schema, tables=folder, join=_join, replayed=True)
 
 
 def _compare(workspace: Workspace, task: Task, logged: list[LoggedRow]) -> Skew:
@@ -130,6 +132,7 @@ def _show(task: str, skew: Skew, at_least: float, *, as_json: bool) -> None:
                 service=skew.service,
                 rows=skew.rows,
                 degraded=skew.degraded,
+                newer=skew.newer,
                 values=skew.values,
                 equal=skew.equal,
                 share=skew.share,
@@ -146,6 +149,11 @@ def _show(task: str, skew: Skew, at_least: float, *, as_json: bool) -> None:
     )
     if skew.degraded:
         screen.print(f"{skew.degraded:,} rows were answered without the store, and are not compared", soft_wrap=True)
+    if skew.newer:
+        screen.print(
+            f"{skew.newer:,} rows ask for a moment before what the store held: what it knew only later is not compared",
+            soft_wrap=True,
+        )
     if skew.differences:
         table = make_table(f"\nDifferences in {skew.rows:,} rows", ["feature", "rows", "first", "served", "trained"])
         for one in skew.differences:

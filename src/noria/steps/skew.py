@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DEGRADED = frozenset({"last known", "unread"})  # answered without the store, which is no skew and is counted apart
+NEWER = "newer"  # asked for a moment before the store's row, which keeps no other: counted apart, as that is no loss
 
 
 class LoggedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,11 +49,15 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Skew(msgspec.Struct, frozen=True, kw_only=True):
-    """What was compared: `values` of `rows` rows, less `degraded` ones that were answered without the store."""
+    """What was compared: `values` of `rows` rows, less `degraded` ones that were answered without the store.
+
+    Of `newer` rows the views are left out that the store holds only later values of.
+    """
 
     service: str
     rows: int
     degraded: int
+    newer: int
     values: int
     equal: int
     differences: tuple[Difference, ...]  # the worst first
@@ -85,10 +90,17 @@ def supplied(service: FeatureService, schema: Schema) -> tuple[str, ...]:
 
 
 def compare_log(
-    logged: Sequence[LoggedRow], *, service: FeatureService, schema: Schema, tables: Path, join: Join
+    logged: Sequence[LoggedRow],
+    *,
+    service: FeatureService,
+    schema: Schema,
+    tables: Path,
+    join: Join,
+    replayed: bool = False,
 ) -> Skew:
     """Join each logged row with what was known at its moment, and compare value by value.
 
+    Where it was `replayed`, the store never was ahead of a moment, so what was answered as newer is compared as well.
     Raises UsageError where there is no row to compare, or one lacks a key of the service.
     """
     rows = [row for row in logged if not row.degraded]
@@ -99,23 +111,42 @@ def compare_log(
         )
     types = arrow_schema(schema)
     known = complete(join(_questions(rows, service, types), tables, service), service, _moments(rows))
-    names = supplied(service, schema)
+    names, views = supplied(service, schema), _views(service)
     # As a dataset has them: a column of the schema may be narrower than the service's field.
     trained = {name: known[name].cast(types.field(name).type, safe=False).to_pylist() for name in names}
-    differences = [found for name in names if (found := _compare_feature(name, rows, trained[name])) is not None]
-    values = len(rows) * len(names)
+    places = {
+        name: [at for at, row in enumerate(rows) if replayed or row.views.get(views[name]) != NEWER] for name in names
+    }
+    values = sum(map(len, places.values()))
+    newer = 0 if replayed else sum(NEWER in row.views.values() for row in rows)
+    if not values:
+        raise UsageError(
+            f"found {newer} logged rows for which the store holds only newer values than of their moment: expected "
+            "some whose values it had; serve with a store as of then (noria materialize --as-of), or ask about now"
+        )
+    compared = (_compare_feature(name, rows, trained[name], places[name]) for name in names)
+    differences = [found for found in compared if found is not None]
     return Skew(
         service=service.name,
         rows=len(rows),
         degraded=len(logged) - len(rows),
+        newer=newer,
         values=values,
         equal=values - sum(difference.rows for difference in differences),
         differences=tuple(sorted(differences, key=lambda difference: -difference.rows)),
     )
 
 
-def _compare_feature(name: str, rows: Sequence[LoggedRow], trained: Sequence[Any]) -> Difference | None:
-    apart = [place for place, row in enumerate(rows) if not _same(row.features.get(name), trained[place])]
+def _views(service: FeatureService) -> dict[str, str]:
+    """The view that each field and each age comes from."""
+    views = {field.name: view.name for view in service.views for field in view.fields}
+    return views | {age.name: views[age.of] for age in service.ages}
+
+
+def _compare_feature(
+    name: str, rows: Sequence[LoggedRow], trained: Sequence[Any], places: Sequence[int]
+) -> Difference | None:
+    apart = [place for place in places if not _same(rows[place].features.get(name), trained[place])]
     if not apart:
         return None
     first = rows[apart[0]]

@@ -21,6 +21,7 @@ from noria.tasks.flights.service import SERVICE
 pytest.importorskip("feast", reason="feast is not installed: pip install 'noria[features]'")
 ROOT = Path(__file__).parents[3]
 GUIDE = ROOT / "docs" / "guides" / "features.md"
+SERVING = ROOT / "docs" / "guides" / "serving.md"
 DAYS = [(1, day) for day in range(8, 15)]
 pytestmark = pytest.mark.xdist_group("online")
 
@@ -63,6 +64,28 @@ def test_the_commands_of_the_guide_run_as_they_stand_there(run, tmp_path: Path) 
     assert sorted(path.name for path in (tmp_path / "home" / "features" / "flights_v1").iterdir()) == sorted(
         f"{view.name}.parquet" for view in SERVICE.views
     )
+
+
+def test_the_guides_store_of_its_own_is_as_of_the_guides_moment(run, tmp_path: Path) -> None:
+    (line,) = re.findall(r"^NORIA_ONLINE=april.db (noria materialize .*)$", SERVING.read_text(), re.MULTILINE)
+    place = str(tmp_path / "april.db")
+    done = run(*shlex.split(line), NORIA_ONLINE=place)
+    assert done.returncode == 0, done.stderr
+    assert "flights_v1 until 2013-04-01 09:15:00 UTC" in done.stdout
+    store = open_online(place)
+    assert store.marks() == dict.fromkeys((view.name for view in SERVICE.views), 1_364_807_700_000_000)
+    store.close()
+
+
+def test_a_store_that_is_ahead_of_the_moment_says_that_it_stays_so(run) -> None:
+    first = json.loads(run("noria", "materialize", "--task", "flights", "--as-of", "2013-01-14", "--json").stdout)
+    assert (first["held_until"], first["seconds"] > first["report"]["seconds"]) == (None, True)
+    asked = ("noria", "materialize", "--task", "flights", "--as-of", "2013-01-12T09:15")
+    told = run(*asked).stdout
+    assert "flights_v1 rows known at 2013-01-12 09:15:00 UTC" in told
+    assert "The store holds newer rows, until 2013-01-14 00:00:00 UTC, and keeps them" in told
+    assert "for a store as of 2013-01-12 09:15:00 UTC name another one: NORIA_ONLINE=" in told
+    assert json.loads(run(*asked, "--json").stdout)["held_until"] == "2013-01-14T00:00:00Z"
 
 
 def test_what_was_known_at_the_moment_is_online_and_a_second_run_changes_nothing(run, tmp_path: Path) -> None:
