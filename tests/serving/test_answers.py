@@ -15,12 +15,8 @@ def test_the_ready_line_names_port_model_and_digest(many: Predictor, many_bundle
     manifest = (many_bundle / "manifest.json").read_bytes()
     import hashlib
 
-    assert many.ready == {
-        "event": "ready",
-        "port": many.port,
-        "model": "wardrobe",
-        "digest": hashlib.sha256(manifest).hexdigest(),
-    }
+    served = {"model": "wardrobe", "digest": hashlib.sha256(manifest).hexdigest()}
+    assert many.ready == {"event": "ready", "port": many.port, **served, "models": [served]}
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -93,7 +93,7 @@ def test_the_page_asks_for_keys_and_own_features_and_says_what_came_from_the_sto
     tab.goto(str(running.client.base_url))
     expect(tab.locator("#purpose")).to_contain_text("The store knows the rest: airline_v1.")
     labels = [text.split()[0] for text in tab.locator("form label").all_inner_texts()]
-    assert labels == ["carrier", "origin", "distance", "shelf", "tailnum"]
+    assert labels == ["carrier", "origin", "distance", "shelf", "tailnum", "asked"]
     tab.get_by_label("carrier").select_option("AA")
     tab.get_by_label("origin").select_option("EWR")
     tab.get_by_label("distance").fill("100")

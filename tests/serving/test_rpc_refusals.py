@@ -305,4 +305,4 @@ def test_http_lives_on_while_grpc_refuses(running: Predictor):
 
 def test_without_the_option_no_grpc_port_is_open(one_bundle: Path, home: Path):
     with predictor(["--bundle", one_bundle], home) as running:
-        assert set(running.ready) == {"event", "port", "model", "digest"}
+        assert set(running.ready) == {"event", "port", "model", "digest", "models"}

@@ -63,9 +63,11 @@ def test_a_rollback_speaks_against_those_above_and_not_against_one_that_an_undon
 
 def test_a_rollback_to_what_never_served_or_serves_is_refused(place: Place) -> None:
     ledger = place.open()
-    with pytest.raises(LedgerError, match="no champion below the present one: expected one"):
+    with pytest.raises(LedgerError, match="no champion below the present one: nothing was promoted yet"):
         ledger.rollback(to=None, reason="r", actor="a")
     promote(ledger, A)
+    with pytest.raises(LedgerError, match="it is the first one; another has to be promoted"):
+        ledger.rollback(to=None, reason="r", actor="a")
     with pytest.raises(LedgerError, match="never was champion"):
         ledger.rollback(to=B, reason="r", actor="a")
     with pytest.raises(LedgerError, match="already"):

@@ -73,11 +73,9 @@ def former_champion(standing: Standing, task: str, to: str | None) -> str:
     target = standing.previous if to is None else to
     if not target:
         former = ", ".join(sorted(digest[:12] for digest in standing.ever - {standing.bundle}))
-        way = (
-            f"name one with --to, {former} were champion"
-            if former
-            else "it is the first one; promote another before this can be taken back"
-        )
+        first = "it is the first one; another has to be promoted before it can be taken back"
+        alone = first if standing.bundle else "nothing was promoted yet"
+        way = f"name one with --to, {former} were champion" if former else alone
         raise LedgerError(f"task {task} has no champion below the present one: {way}")
     if target not in standing.ever:
         known = ", ".join(sorted(standing.ever)) or "none"
