@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from gates.known_evidence import comparison, good_evidence
-from onnx import TensorProto, helper, numpy_helper
+from sums import sums_model
 
 from noria.gates.evidence import Evidence
 from noria.gates.judge import judge
@@ -106,7 +106,9 @@ class Candidates:
             parameters={}, metrics={}, parity=0.0, code="test",
         )  # fmt: skip
         folder = self.folder / f"bundle-{weight}"
-        digest = write_bundle(folder, model=model(weight), facts=facts, profile=b"{}", signer=self.workspace.signer)
+        digest = write_bundle(
+            folder, model=sums_model(weight), facts=facts, profile=b"{}", signer=self.workspace.signer
+        )
         self.workspace.store.put_folder(f"bundles/{digest}", folder)
         return self.workspace.store.uri(f"bundles/{digest}")
 
@@ -146,20 +148,3 @@ def about(bundle: str, dataset: str, champion: str) -> Evidence:
         parity=replace(good.parity, bundle=bundle),
         evaluation=replace(good.evaluation, bundle=bundle, dataset=dataset, champion=champion, comparisons=comparisons),
     )
-
-
-def model(weight: float) -> bytes:
-    """A softmax over three weighted sums."""
-    weights = np.array([[weight, -1.0, 0.5], [-0.5, 1.0, 0.25]], np.float32)
-    nodes = [
-        helper.make_node("MatMul", ["size", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes, "sums",
-        [helper.make_tensor_value_info("size", TensorProto.FLOAT, ["rows", 2])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", 3])],
-        [numpy_helper.from_array(weights, "weights")],
-    )  # fmt: skip
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return bytes(made.SerializeToString(deterministic=True))

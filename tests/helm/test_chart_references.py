@@ -159,10 +159,11 @@ def test_the_settings_are_ones_that_the_code_knows(case, namespace):
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_pod_has_settings_that_the_code_knows(case):
-    for pod in pods(case):
-        for container in pod.containers:
-            said = {each["name"]: each.get("value", "x") for each in container.get("env", ())}
-            Settings.from_environment({name: text for name, text in said.items() if name.startswith("NORIA_")})
+    containers = [container for pod in pods(case) for container in pod.containers]
+    assert containers
+    for container in containers:
+        said = {each["name"]: each.get("value", "x") for each in container.get("env", ())}
+        Settings.from_environment({name: text for name, text in said.items() if name.startswith("NORIA_")})
 
 
 @pytest.mark.parametrize("case", CASES)

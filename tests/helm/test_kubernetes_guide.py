@@ -110,5 +110,6 @@ def test_settings_that_are_named_are_known():
 
 
 def test_the_chart_s_files_are_json_that_can_be_read():
-    for path in CHART.rglob("*.json"):
-        json.loads(path.read_text())
+    found = [json.loads(path.read_text()) for path in CHART.rglob("*.json")]
+    assert all(found)
+    assert len(found) >= 3  # the schema of the values, and the dashboards

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from sums import sums_model
 
 from noria.gates.evidence import ServingEvidence
 from noria.ml.bundle import Calibration, Facts, write_bundle
@@ -52,23 +52,6 @@ class Candidate:
         return msgspec.json.decode(found, type=ServingEvidence)
 
 
-def model() -> bytes:
-    """A softmax over three weighted sums."""
-    weights = np.array([[1.0, -1.0, 0.5], [-0.5, 1.0, 0.25]], np.float32)
-    nodes = [
-        helper.make_node("MatMul", ["size", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes, "sums",
-        [helper.make_tensor_value_info("size", TensorProto.FLOAT, ["rows", 2])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", 3])],
-        [numpy_helper.from_array(weights, "weights")],
-    )  # fmt: skip
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return bytes(made.SerializeToString(deterministic=True))
-
-
 @pytest.fixture(scope="module")
 def candidate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Candidate]:
     folder = tmp_path_factory.mktemp("rehearse")
@@ -88,7 +71,7 @@ def candidate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Candidate]:
         training_rows=ROWS, training_start=datetime(2026, 1, 1, tzinfo=UTC),
         training_end=datetime(2026, 1, 7, tzinfo=UTC), parameters={}, metrics={}, parity=0.0, code="test",
     )  # fmt: skip
-    digest = write_bundle(folder / "bundle", model=model(), facts=facts, profile=b"{}", signer=workspace.signer)
+    digest = write_bundle(folder / "bundle", model=sums_model(), facts=facts, profile=b"{}", signer=workspace.signer)
     workspace.store.put_folder(f"bundles/{digest}", folder / "bundle")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NORIA_HOME", str(folder / "home"))  # where the predictor finds the key that it trusts

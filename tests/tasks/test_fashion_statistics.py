@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from untrained import untrained_bundle
 
 pytest.importorskip("feast", reason="feast is not installed: pip install 'noria[features]'")
 
 from feature_repo.materialising import materialise
 from feature_repo.training import join_features
-from noria.ml.bundle import Bundle, Calibration, Facts, open_bundle, write_bundle
+from noria.ml.bundle import Bundle
 from noria.ml.dataset import Dataset
-from noria.ml.export import export_onnx
 from noria.settings import Settings
 from noria.steps import features, ingest, tables
 from noria.steps.replay import Past, replay
@@ -168,17 +168,7 @@ def test_slices_take_their_light_from_the_store(dataset: Dataset) -> None:
 def bundle(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model that has learned nothing."""
     folder = tmp_path_factory.mktemp("bundle") / "fashion"
-    network = Fashion().build_network({"width": 4}).eval()
-    facts = Facts(
-        task="fashion", schema=Fashion.schema, classes=Fashion.classes, costs=Fashion().costs, temperature=1.0,
-        calibration=Calibration(ece_before=0.1, ece_after=0.1), training_data="0" * 64, training_rows=1,
-        training_start=WINDOW.start, training_end=WINDOW.end, parameters={}, metrics={}, parity=0.0, code="test",
-        service=SERVICE,
-    )  # fmt: skip
-    write_bundle(
-        folder, model=export_onnx(network, Fashion.schema, 1.0), facts=facts, profile=b"{}", signer=workspace.signer
-    )
-    return open_bundle(folder, trusted=workspace.trusted)
+    return untrained_bundle(workspace, folder, Fashion(), SERVICE, network={"width": 4}, window=WINDOW)
 
 
 @pytest.fixture

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 from part_of_year import write_part
+from untrained import untrained_bundle
 
 pytest.importorskip("feast", reason="feast is not installed: pip install 'noria[features]'")
 
 from feature_repo.materialising import materialise
 from feature_repo.training import join_features
-from noria.ml.bundle import Calibration, Facts, open_bundle, write_bundle
-from noria.ml.export import export_onnx
 from noria.settings import Settings
 from noria.steps import features, ingest, tables
 from noria.steps.replay import Past, replay
@@ -62,17 +61,7 @@ def past(workspace):
 def bundle(workspace, tmp_path_factory):
     """A model that has learned nothing: what it is given is looked at, not what it says."""
     folder = tmp_path_factory.mktemp("bundle") / "flights"
-    network = Flights().build_network({"width": 8, "depth": 1}).eval()
-    facts = Facts(
-        task="flights", schema=Flights.schema, classes=Flights.classes, costs=Flights().costs, temperature=1.0,
-        calibration=Calibration(ece_before=0.1, ece_after=0.1), training_data="0" * 64, training_rows=1,
-        training_start=WINDOW.start, training_end=WINDOW.end, parameters={}, metrics={}, parity=0.0, code="test",
-        service=SERVICE,
-    )  # fmt: skip
-    write_bundle(
-        folder, model=export_onnx(network, Flights.schema, 1.0), facts=facts, profile=b"{}", signer=workspace.signer
-    )
-    return open_bundle(folder, trusted=workspace.trusted)
+    return untrained_bundle(workspace, folder, Flights(), SERVICE, network={"width": 8, "depth": 1}, window=WINDOW)
 
 
 def ask(past, bundle, workspace, folder):
