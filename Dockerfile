@@ -3,7 +3,8 @@
 #
 #   BASE         any Debian with Python 3.11; where it names a folder of wheels by UV_FIND_LINKS, torch is taken from there
 #   BASE_DIGEST  sha256:…, to build from one base and no other
-#   TORCH        the build of torch, as uv's --torch-backend names it: cpu, cu130, …
+#   TORCH        the build of torch in `steps`, as uv's --torch-backend names it: cpu, or cu130 and the like, which
+#                `make images STEPS_TORCH=cu130` sets and gives a tag of its own for
 #   VERSION, REVISION  of the project; they become labels
 ARG BASE=python:3.11-slim-bookworm
 ARG BASE_DIGEST=

@@ -15,6 +15,13 @@ uv venv --quiet /opt/venv
 uv pip install --quiet --python /opt/venv "${torch[@]}" --constraint requirements/dev.txt \
   --requirement pyproject.toml "${extras[@]}" "$@"
 
+# The image is named for what it holds, and wheels that come with the base may be of another build.
+if [[ ${TORCH:-cpu} == cu* ]] && ! /opt/venv/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)'; then
+  echo "install-libraries: torch was to be its build $TORCH, and the one that came has no CUDA: take a base without wheels" \
+    "of torch (UV_FIND_LINKS is ${UV_FIND_LINKS:-not set}), or one with wheels of that build" >&2
+  exit 1
+fi
+
 # Tests of the libraries and headers for compilers are of no use to a program that only runs.
 find /opt/venv -depth -type d \( -name tests -o -path '*/torch/include' -o -path '*/pyarrow/include' \) -exec rm -rf {} +
 # Some libraries hold files for a newer Python, which do not compile, and are never imported.

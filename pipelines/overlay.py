@@ -1,4 +1,4 @@
-"""Overlay: the compiled pipeline as one cluster is to have it: which image, on which nodes, with how many GPUs."""
+"""Overlay: the compiled pipeline as one cluster is to have it: which image, on which nodes, with a GPU or without."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from noria.errors import NoriaError, UsageError
 
 GPU = "nvidia.com/gpu"
 GPU_STEP = "train"  # the one step that computes on one
+CUDA = "-cuda"  # ends the tag of the image whose torch computes on GPUs; images/names.sh gives it the same name
+# CUDA keeps kernels and a context of its own in the memory of the machine, beside what the step needs without a GPU.
+GPU_MEMORY, GPU_MEMORY_BYTES = "8Gi", 8 * 2**30
 # No cache may answer for these: what `settle` finds is in none of its inputs, and `deploy` makes what a cluster serves
 # as the ledger has it again, where somebody deleted it.
 NEVER_CACHED = frozenset({"settle", "deploy"})
@@ -22,7 +25,10 @@ NEVER_CACHED = frozenset({"settle", "deploy"})
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What a cluster chooses; "", 0 and none leave what the compiled file says. UsageError for an image that moves."""
+    """What a cluster chooses; "", 0 and none leave what the compiled file says.
+
+    UsageError for an image that moves, and for GPUs that would be reserved in vain.
+    """
 
     image: str = ""
     gpus: int = 0
@@ -35,6 +41,8 @@ class Choices:
                 f"image {self.image!r} has no tag of its own: KFP's cache goes by the image's name, so a name that can "
                 "come to mean other code would serve the results of the old; write name:version or name@sha256:…"
             )
+        if self.gpus not in (0, 1):
+            raise UsageError(f"{self.gpus} GPUs for a training that computes on one: expected 0 or 1")
 
 
 def parse_nodes(pairs: list[str]) -> dict[str, str]:
@@ -63,13 +71,32 @@ def lay_over(compiled: Path, choices: Choices) -> str:
         platforms = more[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     except (OSError, yaml.YAMLError, KeyError, IndexError, ValueError, TypeError) as error:
         raise NoriaError(f"{compiled} is no compiled pipeline ({error}): run `make compile`") from error
-    for executor in executors.values() if choices.image else ():
-        executor["container"]["image"] = choices.image
+    image = choose_image(executors[f"exec-{GPU_STEP}"]["container"]["image"], choices)
+    for executor in executors.values() if image else ():
+        executor["container"]["image"] = image
     for pod in platforms.values() if choices.nodes else ():
         pod["nodeSelector"] = {"labels": dict(choices.nodes)}
     if choices.gpus:
-        _give_gpus(executors[f"exec-{GPU_STEP}"], platforms[f"exec-{GPU_STEP}"], choices.gpus)
+        _give_gpu(executors[f"exec-{GPU_STEP}"], platforms[f"exec-{GPU_STEP}"])
+        # What somebody sees who starts a run of this file by hand; `noria submit` says it itself.
+        spec["root"]["inputDefinitions"]["parameters"]["training"] |= {
+            "defaultValue": {"device": "cuda"},
+            "isOptional": True,
+        }
     return yaml.safe_dump_all([spec, *more], sort_keys=True)
+
+
+def choose_image(own: str, choices: Choices) -> str:
+    """The image of all steps: the chosen one, else with a GPU the one like `own` that holds CUDA; "" for no other.
+
+    UsageError for a GPU and the image that is known to have no CUDA, whichever registry it comes from.
+    """
+    if choices.gpus and choices.image.rpartition("/")[2] == own.rpartition("/")[2]:
+        raise UsageError(
+            f"a GPU would idle in image {choices.image}, whose torch computes on processors alone: expected one with "
+            f"CUDA, such as {choices.image}{CUDA}, which `make images STEPS_TORCH=cu130` builds"
+        )
+    return choices.image or (own + CUDA if choices.gpus else "")
 
 
 def version_of(text: str, release: str) -> str:
@@ -77,8 +104,10 @@ def version_of(text: str, release: str) -> str:
     return f"{release}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _give_gpus(executor: dict[str, Any], pod: dict[str, Any], count: int) -> None:
+def _give_gpu(executor: dict[str, Any], pod: dict[str, Any]) -> None:
     """As kfp's compiler writes `set_accelerator_limit`, and `add_toleration` for nodes that only let those in."""
-    wanted = {"count": str(count), "resourceCount": str(count), "resourceType": GPU, "type": GPU}
-    executor["container"].setdefault("resources", {})["accelerator"] = wanted
+    resources = executor["container"].setdefault("resources", {})
+    resources["accelerator"] = {"count": "1", "resourceCount": "1", "resourceType": GPU, "type": GPU}
+    for bound in ("Limit", "Request"):
+        resources |= {f"memory{bound}": GPU_MEMORY_BYTES / 1e9, f"resourceMemory{bound}": GPU_MEMORY}
     pod.setdefault("tolerations", []).append({"effect": "NoSchedule", "key": GPU, "operator": "Exists"})

@@ -27,7 +27,7 @@ def add_schedule(
     from pipelines import schedules
 
     when = schedules.parse_when(cron, every)
-    request = ask_for(task, environment, pairs, days=days, at=SCHEDULED)
+    request = ask_for(task, environment, pairs, days=days, gpus=choices.gpus, at=SCHEDULED)
     published = publish(connected, choices)
     made = schedules.add_schedule(
         connected.kubeflow, published, experiment=request.task, name=name or request.name, when=when,
@@ -38,7 +38,7 @@ def add_schedule(
         return
     screen = console()
     screen.print(f"scheduled {made.name} ({made.id[:SHOWN_DIGITS]}), {made.when.words}", soft_wrap=True, markup=False)
-    screen.print("One run at a time; what is missed is not made up for. `noria schedule` lists, pauses and deletes")
+    screen.print("One run at a time; of what is missed, the last is made up for. `noria schedule` lists them")
 
 
 def list_schedules(task: str, *, as_json: bool) -> None:

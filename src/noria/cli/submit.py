@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # A run on a cluster finds these out in its first step: the code and the source are those of the image and of the
 # cluster, which need not be the ones here, and the champion is the one at that moment.
 SETTLED_THERE = (*RESOLVED, "code", "source")
+DEVICE = "training.device"
 DIGITS = 8
 
 
@@ -38,22 +39,24 @@ class Request:
 
 
 def ask_for(
-    task_name: str, environment: str, pairs: Sequence[str], *, as_of: str = "", days: int = 0, at: str
+    task_name: str, environment: str, pairs: Sequence[str], *, as_of: str = "", days: int = 0, gpus: int = 0, at: str
 ) -> Request:
     """Put a run's parameters together as `noria run` does; `days` > 0 asks for so many whole days before the run.
 
-    The task has to be known here; its source and the stores need not be.
+    A GPU that is reserved is the device of the training, unless the parameters say otherwise, which is refused. The
+    task has to be known here; its source and the stores need not be.
     """
     from pipelines import parameters
 
     task = find_task(task_name)
-    given = ({"end": as_of, "as_of": as_of} if as_of else {}) | parse_pairs(pairs)
+    given = ({DEVICE: "cuda"} if gpus else {}) | ({"end": as_of, "as_of": as_of} if as_of else {}) | parse_pairs(pairs)
     if days:
         if fixed := sorted({"start", "end", "as_of"} & set(given)):
             raise UsageError(f"{', '.join(fixed)} and --days: either the window is fixed, or it moves with the time")
         end = datetime(2001, 1, 1, tzinfo=UTC)  # any window of that length: its days are checked like every other's
         given |= {"start": f"{end - timedelta(days=days):%Y-%m-%d}", "end": f"{end:%Y-%m-%d}"}
     chosen = parameters.load(environment, task, given, {"source": "", "code": ""})
+    _expect_gpu(chosen.recipe().device, gpus)
     window = f"{chosen.start}..{chosen.end}"
     arguments = chosen.arguments() | dict.fromkeys(SETTLED_THERE, "")
     if days:
@@ -62,6 +65,16 @@ def ask_for(
     asked = chosen.digest()[:DIGITS]
     name = f"{task.name} {window} seed {chosen.seed} asked {asked}"
     return Request(task=task.name, name=name, arguments=arguments | {"days": days, "at": at})
+
+
+def _expect_gpu(device: str, gpus: int) -> None:
+    """A GPU that idles costs money, and a training without its GPU fails when all steps before it are done."""
+    if (device == "cuda") != bool(gpus):
+        reserved = f"{gpus} GPU reserved" if gpus else "no GPU reserved"
+        raise UsageError(
+            f"{DEVICE} is {device} with {reserved}: expected both or neither; say --gpus 1, which sets {DEVICE} to "
+            f"cuda, or leave --gpus out with --param {DEVICE}=cpu"
+        )
 
 
 def publish(connected: Connected, choices: Choices) -> Published:
@@ -80,7 +93,8 @@ def submit_run(
 ) -> int:
     """Start a run on the cluster and, if asked to, follow it to its end; returns the exit code of `noria run`."""
     connected = connect()
-    request = ask_for(task, environment, pairs, as_of=as_of, at=f"{now():%Y-%m-%dT%H:%M:%S.%f}Z")
+    at = f"{now():%Y-%m-%dT%H:%M:%S.%f}Z"
+    request = ask_for(task, environment, pairs, as_of=as_of, gpus=choices.gpus, at=at)
     published = publish(connected, choices)
     started = connected.kubeflow.submit(
         published, experiment=request.task, name=request.name, parameters=request.arguments

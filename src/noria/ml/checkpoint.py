@@ -71,7 +71,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
     """Write the checkpoint as bytes; equal checkpoints give equal bytes."""
     # safetensors refuses tensors that share memory or are not laid out row by row
     rowwise = torch.contiguous_format
-    tensors = {name: tensor.detach().clone(memory_format=rowwise) for name, tensor in checkpoint.tensors.items()}
+    tensors = {name: tensor.detach().cpu().clone(memory_format=rowwise) for name, tensor in checkpoint.tensors.items()}
     facts = _Facts(training=checkpoint.training, history=checkpoint.history)
     tensors[FACTS] = _as_tensor(msgspec.json.encode(facts, order="deterministic"))
     tensors[DIGEST] = _as_tensor(_digest(tensors))

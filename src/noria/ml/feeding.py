@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from noria.errors import TrainingError
 from noria.ml.choices import place_texts
+from noria.ml.device import CPU
 from noria.schema import Column, Schema
 from noria.task import Rows, Task
 
@@ -76,8 +77,15 @@ def read_examples(task: Task, rows: Rows, purpose: str) -> Examples:
     return examples
 
 
-def compute_logits(network: torch.nn.Module, features: Features, pool: Executor | None = None) -> NDArray[np.float32]:
-    """Run the network in eval mode and float32, in batches, in the pool's threads where there is one.
+def move(features: Features, device: torch.device) -> Features:
+    """Bring a batch to where the network is; nothing is copied where it is there already."""
+    return tuple(column.to(device) for column in features)
+
+
+def compute_logits(
+    network: torch.nn.Module, features: Features, pool: Executor | None = None, device: torch.device = CPU
+) -> NDArray[np.float32]:
+    """Run the network, which is on the device, in eval mode and float32, in batches, in the pool's threads if any.
 
     The result has shape (rows, classes).
     """
@@ -85,8 +93,8 @@ def compute_logits(network: torch.nn.Module, features: Features, pool: Executor 
 
     def infer(batch: Features) -> torch.Tensor:
         with torch.inference_mode():  # holds for one thread
-            logits: torch.Tensor = network(*batch).float()
-            return logits
+            logits: torch.Tensor = network(*move(batch, device)).float()
+            return logits.cpu()
 
     return torch.cat(list((pool.map if pool else map)(infer, _batches(features)))).numpy()
 

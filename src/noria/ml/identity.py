@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 import torch
 
+from noria.ml.device import name_kernels
 from noria.ml.feeding import Examples
 from noria.ml.training import TrainingParameters
 from noria.task import Task
@@ -19,17 +20,18 @@ def identify(
     parameters: TrainingParameters,
     network: torch.nn.Module,
     precision: torch.dtype,
+    device: torch.device,
 ) -> str:
-    """The sha256 of rows, parameters, structure and first weights of the network, precision, torch and processor.
+    """The sha256 of rows, parameters, structure and first weights of the network, precision, torch and device.
 
-    The first weights stand for the seed and for how the network is built; the processor chooses torch's kernels.
+    The first weights stand for the seed and for how the network is built; the device chooses torch's kernels.
     """
     digest = hashlib.sha256()
     digest.update(msgspec.json.encode(parameters, order="deterministic"))
-    digest.update(f"{task.name} {precision} {torch.__version__} {torch.cpu.get_capabilities()}".encode())
+    digest.update(f"{task.name} {precision} {torch.__version__} {name_kernels(device)}".encode())
     for name, tensor in (*_tensors(training), *_tensors(validation), *network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().data)
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

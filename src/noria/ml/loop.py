@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy
 from noria.errors import TrainingError
 from noria.ml.checkpoint import Checkpoint, capture, decode, encode, restore
 from noria.ml.determinism import reproducible, seeded
-from noria.ml.feeding import Examples, Features, compute_logits, read_examples
+from noria.ml.device import CPU, find_device
+from noria.ml.feeding import Examples, Features, compute_logits, move, read_examples
 from noria.ml.identity import identify
 from noria.ml.progress import Progress
 from noria.ml.recipe import choose_precision, make_optimizer, one_cycle
@@ -38,14 +39,16 @@ def train(
     with the same bits as one that was not. A checkpoint that is damaged, or that belongs to other rows, parameters or
     software, is reported and not used.
 
-    Raises TrainingError where there is nothing to learn from, or the loss is no longer a finite number.
+    Raises TrainingError where there is nothing to learn from, the loss is no longer a finite number, or the device
+    that the parameters name is not there.
     """
     started = time.monotonic()
+    device = find_device(parameters.device)
     training = read_examples(task, train_rows, "training")
     validation = read_examples(task, validation_rows, "validation")
     _expect_two_classes(task, training)
-    with reproducible(parameters.threads):
-        loop = Loop(task, training, validation, parameters, progress)
+    with reproducible(parameters.threads, device):
+        loop = Loop(task, training, validation, parameters, progress, device)
         loop.resume(checkpoints)
         while not loop.finished():
             loop.run_epoch()
@@ -63,29 +66,37 @@ def _expect_two_classes(task: Task, training: Examples) -> None:
 
 
 class Loop:
-    """One training. What it draws follows from (seed, epoch) alone, so that a checkpoint needs no generator's state."""
+    """One training. What it draws follows from (seed, epoch) alone, so that a checkpoint needs no generator's state.
+
+    The rows, and what is drawn to vary them and for the first weights, stay with the processor; on the device are the
+    network, the optimiser's moments, and each batch for the time of its step.
+    """
 
     def __init__(
-        self, task: Task, training: Examples, validation: Examples, parameters: TrainingParameters, progress: Progress
-    ) -> None:
+        self, task: Task, training: Examples, validation: Examples, parameters: TrainingParameters,
+        progress: Progress, device: torch.device = CPU,
+    ) -> None:  # fmt: skip
         self.task, self.training, self.validation = task, training, validation
-        self.parameters, self.progress = parameters, progress
+        self.parameters, self.progress, self.device = parameters, progress, device
         self.history: tuple[EpochResult, ...] = ()
-        self.weights = class_weights(training.labels, len(task.classes), parameters.class_weight)
+        weights = class_weights(training.labels, len(task.classes), parameters.class_weight)
+        self.weights = None if weights is None else weights.to(device)
         seeded(parameters.seed, epoch=0)
         self.network = task.build_network(parameters.network)
         if isinstance(self.network, SeesRows):
             self.network.see(training.features)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.telling = unweight(self.network, self.weights)  # the same weights in memory
         self.optimizer = make_optimizer(self.network, parameters.learning_rate, parameters.weight_decay)
         self.best = _copy_state(self.network)
-        self.shards = Shards(
-            self.network, count_shards(self.network, training.take(torch.arange(2))[0], parameters.threads)
-        )
-        self.precision = choose_precision(self.network, parameters.precision)
-        self.identity = identify(task, training, validation, parameters, self.network, self.precision)
-        progress(f"training on {len(training):,} rows in {str(self.precision).removeprefix('torch.')}", 0.0)
+        sample = training.take(torch.arange(2))[0]
+        # Several threads share a batch out; a GPU takes it as a whole.
+        count = count_shards(self.network, sample, parameters.threads) if device == CPU else 1
+        self.shards = Shards(self.network, count)
+        self.precision = choose_precision(self.network, parameters.precision, device)
+        self.identity = identify(task, training, validation, parameters, self.network, self.precision, device)
+        where = "" if device == CPU else f" on {torch.cuda.get_device_name(device)}"
+        progress(f"training on {len(training):,} rows in {str(self.precision).removeprefix('torch.')}{where}", 0.0)
 
     @property
     def epoch(self) -> int:
@@ -135,19 +146,20 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         features, labels = self.training.take(index)
-        loss = self.shards.backward(pool, self._loss, self.task.augment(features, generator), labels)
+        varied = move(self.task.augment(features, generator), self.device)
+        loss = self.shards.backward(pool, self._loss, varied, labels.to(self.device))
         self.optimizer.step()
         return loss
 
     def _loss(self, network: torch.nn.Module, features: Features, labels: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16):
             logits = network(*features)
         smoothing = self.parameters.label_smoothing
         return cross_entropy(logits.float(), labels, weight=self.weights, label_smoothing=smoothing)
 
     def _validate(self, training_loss: float) -> EpochResult:
         with self.shards.open() as pool:
-            logits = torch.from_numpy(compute_logits(self.telling, self.validation.features, pool))
+            logits = torch.from_numpy(compute_logits(self.telling, self.validation.features, pool, self.device))
         loss = cross_entropy(logits, self.validation.labels).item()
         self._expect_finite(loss, "on the validation rows")
         return EpochResult(
@@ -165,10 +177,12 @@ class Loop:
             )
 
     def best_network(self) -> torch.nn.Module:
-        """The network as it was after its best epoch, in eval mode, with the probabilities of the rows as they are."""
+        """The network as it was after its best epoch, in eval mode, with the probabilities of the rows as they are.
+
+        It is in the processor's memory: calibration, export and the test of the export are the same for every device.
+        """
         self.network.load_state_dict(self.best)
-        self.telling.eval()
-        return self.telling
+        return self.telling.eval().to(CPU)
 
     def checkpoint(self) -> bytes:
         """All that the next epoch depends on."""

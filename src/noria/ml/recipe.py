@@ -6,6 +6,8 @@ import math
 
 import torch
 
+from noria.ml.device import CPU, computes_in_bfloat16
+
 WARM_UP = 0.2  # share of the training in which the learning rate rises
 FLOAT_TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
@@ -30,15 +32,12 @@ def one_cycle(done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
 
 
-def choose_precision(network: torch.nn.Module, wanted: str) -> torch.dtype:
+def choose_precision(network: torch.nn.Module, wanted: str, device: torch.device = CPU) -> torch.dtype:
     """The float type of convolutions and matrix products; weights, loss and validation stay in float32.
 
-    "auto" takes bfloat16 only where it pays: in convolutions, on a processor that computes in it.
+    "auto" takes bfloat16 only where it pays: in convolutions, on a device that computes in it.
     """
     if wanted != "auto":
         return FLOAT_TYPES[wanted]
     convolutions = any(weight.ndim > 2 for weight in network.parameters())
-    # both keys are missing on processors that are not x86
-    capabilities = torch.cpu.get_capabilities()
-    native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return torch.bfloat16 if convolutions and native else torch.float32
+    return torch.bfloat16 if convolutions and computes_in_bfloat16(device) else torch.float32

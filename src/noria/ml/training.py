@@ -19,15 +19,17 @@ class TrainingOptions:
     """The part of a recipe that has values of its own: a task or a run sets what it needs otherwise.
 
     `label_smoothing` makes a network less sure than it should be, which the temperature that is fitted afterwards takes
-    back. `precision` "auto" is bfloat16 for a network with convolutions on a processor that computes in it, and float32
+    back. `precision` "auto" is bfloat16 for a network with convolutions on a device that computes in it, and float32
     otherwise. `class_weight` "balanced" lets every class count the same in the loss, however few training rows it has;
-    the probabilities are those of the rows as they are all the same (`noria.ml.weighting`).
+    the probabilities are those of the rows as they are all the same (`noria.ml.weighting`). `device` is part of the
+    recipe as well: a GPU ("cuda") gives other bits than a processor.
     """
 
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     class_weight: Literal["none", "balanced"] = "none"
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,8 @@ class TrainingParameters(TrainingOptions):
             raise UsageError(f"parameter precision is {self.precision!r}: expected auto, bfloat16 or float32")
         if self.class_weight not in ("none", "balanced"):
             raise UsageError(f"parameter class_weight is {self.class_weight!r}: expected none or balanced")
+        if self.device not in ("cpu", "cuda"):
+            raise UsageError(f"parameter device is {self.device!r}: expected cpu or cuda")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,7 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What came of a training: the network of the best epoch, in eval mode, in float32."""
+    """What came of a training: the network of the best epoch, in eval mode, in float32, in the processor's memory."""
 
     network: torch.nn.Module
     epochs_run: int
