@@ -89,10 +89,10 @@ bench-peers: .bench/feast/.installed | $(STAMP)  ## Make the environments of the
 	@$(BIN)/uv pip install --quiet --python .bench/feast/bin/python --compile-bytecode feast==0.67.0
 	@touch $@
 
-images:  ## Build the image of every role, each with a list of what it holds (BUILD_FLAGS="--network host")
-	@BUILD_FLAGS="$(BUILD_FLAGS)" images/build.sh
+images:  ## Build the image of every role, each with a list of what it holds (STEPS_TORCH=cu130 for GPUs)
+	@BUILD_FLAGS="$(BUILD_FLAGS)" STEPS_TORCH="$(STEPS_TORCH)" images/build.sh
 
-images-load:  ## Put the images into the kind or minikube cluster of this machine (CLUSTER=noria)
+images-load:  ## Put the images, and those of dev's services, into this machine's kind or minikube cluster (CLUSTER=noria)
 	@CLUSTER="$(CLUSTER)" images/load.sh
 
 test-images: setup  ## Build the images and test them as containers; needs Docker and ten minutes
@@ -118,8 +118,8 @@ secrets: setup  ## Make the Secrets that the objects of ENV refer to, as far as 
 deploy: setup  ## Bring the manifests of ENV, and missing Secrets, into the cluster of KUBECONFIG
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" BIN=$(BIN) helm/deploy $(ENV)
 
-undeploy: setup  ## Take all of it out of the cluster again, but not Kubeflow Pipelines, nor the keys kept with it
-	@PATH="$$PATH:$(CURDIR)/$(BIN)" helm/undeploy $(ENV)
+undeploy: setup  ## Take it all out of the cluster again, but for Kubeflow Pipelines and the keys beside it (ALL=1: these too)
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" ALL="$(ALL)" helm/undeploy $(ENV)
 
 clean:  ## Remove the environment and all that Noria keeps in this folder (.noria)
 	@rm -rf $(VENV) .noria

@@ -52,7 +52,8 @@ class Reader:
         if source.s3_endpoint_override:
             raise UsageError(
                 f"source {source.name} names an endpoint of its own ({source.s3_endpoint_override}): expected none, "
-                "because all S3 access goes to AWS_ENDPOINT_URL; remove s3_endpoint_override and set that"
+                "because all S3 access goes to NORIA_OBJECTS_ENDPOINT or AWS_ENDPOINT_URL; remove "
+                "s3_endpoint_override and set one of them"
             )
         path = str(source.path).removeprefix("file://")
         if path.startswith("s3://"):

@@ -126,14 +126,15 @@ def _list_needed(cluster: Cluster, values: Mapping[str, Any]) -> list[Needed]:
     names, spaces = values["secrets"], values["namespaces"]
     pipelines, serving = spaces["pipelines"], spaces["serving"]
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    store = Needed(
+        kind="Secret",
+        name=names["s3"],
+        namespaces=(NAMESPACE, serving, pipelines),
+        make=lambda: {keys[0]: f"noria-{secrets.token_hex(6)}", keys[1]: secrets.token_hex(24)},
+        keys=keys,
+    )
     return [
-        Needed(
-            kind="Secret",
-            name=names["s3"],
-            namespaces=(NAMESPACE, serving, pipelines),
-            make=lambda: {keys[0]: f"noria-{secrets.token_hex(6)}", keys[1]: secrets.token_hex(24)},
-            keys=keys,
-        ),
+        *([store] if store.name else ()),  # a role stands in where no Secret is named
         _password(names["redis"], NAMESPACE, serving),
         _password(names["postgresql"], NAMESPACE),
         # Before the public keys, which are made of it.

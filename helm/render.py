@@ -1,9 +1,12 @@
-"""Render: manifests/<environment> from the chart, for `kubectl apply -k`; `python -m helm.render` writes them all."""
+"""Render: manifests/<environment> from the chart, for `kubectl apply -k`; `python -m helm.render` writes them all.
+
+`python -m helm.render dev FOLDER` writes those of one environment for a cluster that makes no volumes.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,12 @@ def values_of(environment: str) -> dict[str, Any]:
     return {**said, "namespaces": {**said.get("namespaces", {}), **ONLY_RENDERED}}
 
 
+def without_volumes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, but the development parts keep their data in their pods, and lose them with these."""
+    parts = values.get("devServices", {})
+    return {**values, "devServices": {**parts, "storage": {**parts.get("storage", {}), "size": ""}}}
+
+
 def merged_values(environment: str) -> dict[str, Any]:
     """All values of the chart, as they are in the environment."""
     from helm_python import Chart
@@ -50,10 +59,10 @@ def environments() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in ENVIRONMENTS.glob("*.yaml")))
 
 
-def manifests(environment: str) -> dict[str, str]:
+def manifests(environment: str, values: Mapping[str, Any] | None = None) -> dict[str, str]:
     """The files of manifests/<environment>, by name; what Helm runs as a hook is not among them."""
     files = {}
-    for name, objects in render(values_of(environment)).items():
+    for name, objects in render(values_of(environment) if values is None else values).items():
         kept = [each for each in objects if HOOK not in each["metadata"].get("annotations", {})]
         if kept:
             files[name] = _write(name, environment, kept)
@@ -79,17 +88,26 @@ def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _write_text)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
+    """Write them all; or, with an environment and a folder, those of a cluster that makes no volumes."""
+    if arguments:
+        environment, folder = arguments
+        _fill(Path(folder), manifests(environment, without_volumes(values_of(environment))))
+        return
     for environment in environments():
-        folder = MANIFESTS / environment
-        folder.mkdir(parents=True, exist_ok=True)
         files = manifests(environment)
-        for old in set(folder.iterdir()) - {folder / name for name in files}:
-            old.unlink()
-        for name, text in files.items():
-            (folder / name).write_text(text)
+        _fill(MANIFESTS / environment, files)
         sys.stdout.write(f"manifests/{environment}: {len(files)} files\n")
 
 
+def _fill(folder: Path, files: Mapping[str, str]) -> None:
+    """Let the folder hold these files and no other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in set(folder.iterdir()) - {folder / name for name in files}:
+        old.unlink()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Put the images into the cluster on this machine: kind, or minikube. Nothing is pulled there, so without this no pod starts.
+# They are ours, and those of the development parts that dev brings along, which Docker pulls first where it lacks them.
 # Usage: images/load.sh    CLUSTER: kind's name for it, or minikube's profile (default: noria; the only one, if there is one)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,24 +17,40 @@ choose() {  # the cluster that was asked for, or the only one; nothing where the
   [ -n "${CLUSTER:-}" ] || [ ${#found[@]} != 1 ] || echo "${found[0]}"
 }
 
+kind_of=; name=
 if command -v kind >/dev/null; then
   mapfile -t clusters < <(kind get clusters 2>/dev/null)
-  name=$(choose "${clusters[@]}")
-  if [ -n "$name" ]; then
-    kind load docker-image --name "$name" "${images[@]}"
-    echo "The kind cluster $name has ${images[*]}"
-    exit
-  fi
+  name=$(choose "${clusters[@]}"); kind_of=kind
 fi
-if command -v minikube >/dev/null; then
+if [ -z "$name" ] && command -v minikube >/dev/null; then
   mapfile -t clusters < <(minikube profile list --light --output json 2>/dev/null | grep -o '"Name":"[^"]*"' | cut -d'"' -f4 | sort -u)
-  name=$(choose "${clusters[@]}")
-  if [ -n "$name" ]; then
-    for image in "${images[@]}"; do minikube --profile "$name" image load "$image"; done
-    echo "The minikube cluster $name has ${images[*]}"
-    exit
-  fi
+  name=$(choose "${clusters[@]}"); kind_of=minikube
 fi
-echo "make images-load: no cluster of kind or minikube${CLUSTER:+ named $CLUSTER} is here: \`make cluster\` makes one with kind; for any" \
-  "other, push the images to its registry and set their names in the chart's values" >&2
-exit 1
+if [ -z "$name" ]; then
+  echo "make images-load: no cluster of kind or minikube${CLUSTER:+ named $CLUSTER} is here: \`make cluster\` makes one with kind; for any" \
+    "other, push the images to its registry and set their names in the chart's values" >&2
+  exit 1
+fi
+
+absent=()
+for image in $(sed -n 's/^[- ]*image: //p' manifests/dev/*.yaml | sort -u); do
+  case $image in noria/*) continue ;; esac
+  if docker image inspect "$image" >/dev/null 2>&1 || docker pull --quiet "$image" >/dev/null; then
+    images+=("$image")
+  else
+    absent+=("$image")
+  fi
+done
+
+if [ "$kind_of" = kind ]; then
+  kind load docker-image --name "$name" "${images[@]}"
+else
+  for image in "${images[@]}"; do minikube --profile "$name" image load "$image"; done
+fi
+echo "The $kind_of cluster $name has ${images[*]}"
+if [ ${#absent[@]} != 0 ]; then
+  echo "make images-load: Docker neither has ${absent[*]} nor can pull it. They are S3, Redis and PostgreSQL of dev, whose pods wait" \
+    "unless the cluster pulls them itself: bring them with \`docker load\`, or name a mirror's in devServices.*.image (helm/noria/values.yaml)" \
+    "and run \`make manifests\`; then run this again" >&2
+  exit 1
+fi

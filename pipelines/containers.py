@@ -67,6 +67,9 @@ def containers_for(
         "NORIA_TRUSTED_KEYS": settings.trusted_keys.absolute(),
     }
     elsewhere = [places["NORIA_SIGNING_KEY"].parent, places["NORIA_TRUSTED_KEYS"]]
+    if settings.access.keys is not None:
+        places["NORIA_OBJECTS_KEYS"] = settings.access.keys.absolute()
+        elsewhere.append(places["NORIA_OBJECTS_KEYS"])
     if source is not None:
         places[settings.source_variable(task)] = source.absolute()
         elsewhere.append(source.absolute())

@@ -14,6 +14,9 @@ SETTINGS = "noria-settings"  # a ConfigMap: WHERE, as environment variables
 # Without these a step would keep its results in a pod that ends with it, or fail later and less clearly.
 NEEDED_SETTINGS = ("NORIA_HOME", "NORIA_OBJECTS", "NORIA_SIGNING_KEY", "NORIA_TRUSTED_KEYS")
 OTHER_SETTINGS = (
+    "NORIA_OBJECTS_ENDPOINT",
+    "NORIA_OBJECTS_KEYS",
+    "NORIA_OBJECTS_REGION",
     "NORIA_ONLINE",
     "NORIA_ONLINE_PASSWORD_FILE",
     "NORIA_REGISTRY",
@@ -21,9 +24,9 @@ OTHER_SETTINGS = (
     "NORIA_SERVING_NAMESPACE",
     "NORIA_SERVING_OBJECT",
     "NORIA_SERVING_SECONDS",
-    "AWS_ENDPOINT_URL",
-    "AWS_DEFAULT_REGION",
+    "MLFLOW_TRACKING_URI",  # nothing of Noria reads it: a task's own code finds its server by it
 )
+# Never as AWS_* variables: KFP's launcher starts in the same container, and would ask its own bucket with them.
 STORE_SECRET = "noria-s3"  # noqa: S105  # the name of a Secret
 STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SIGNING_SECRET = "noria-signing"  # noqa: S105  # holds signing.pem
@@ -31,6 +34,7 @@ TRUSTED_KEYS = "noria-trusted-keys"  # a ConfigMap of public keys
 MOUNTS = "/var/run/noria"
 ASKED_CPU = "250m"
 SIGNING_MOUNT, TRUSTED_MOUNT, HOME_MOUNT = f"{MOUNTS}/signing", f"{MOUNTS}/trusted", f"{MOUNTS}/home"
+STORE_MOUNT = f"{MOUNTS}/store"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +79,8 @@ def place(task: dsl.PipelineTask) -> dsl.PipelineTask:
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     kubernetes.use_config_map_as_env(task, SETTINGS, {name: name for name in NEEDED_SETTINGS})
     kubernetes.use_config_map_as_env(task, SETTINGS, {name: name for name in OTHER_SETTINGS}, optional=True)
-    kubernetes.use_secret_as_env(task, STORE_SECRET, {name: name for name in STORE_KEYS})
+    # Where a cluster gives a role in place of keys there is no such Secret.
+    kubernetes.use_secret_as_volume(task, STORE_SECRET, mount_path=STORE_MOUNT, optional=True)
     kubernetes.use_config_map_as_volume(task, TRUSTED_KEYS, mount_path=TRUSTED_MOUNT)
     kubernetes.empty_dir_mount(task, "noria-home", HOME_MOUNT, size_limit=where.disk)
     if where.signs:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from noria.errors import UsageError
-from noria.settings import Settings
+from noria.settings import AccessSettings, Settings
 
 
 def read(folder, **environment):
@@ -21,6 +21,20 @@ def test_everything_lies_under_one_folder_unless_said_otherwise(tmp_path):
 
 def test_objects_may_lie_in_s3(tmp_path):
     assert read(tmp_path, NORIA_OBJECTS="s3://bucket/models").objects == "s3://bucket/models"
+
+
+def test_a_store_in_s3_is_reached_as_boto3_would_unless_said_otherwise(tmp_path):
+    assert read(tmp_path).access == AccessSettings(endpoint="", region="", keys=None)
+    said = {"NORIA_OBJECTS_ENDPOINT": "https://s3.example.com/", "NORIA_OBJECTS_REGION": "mars"}
+    found = read(tmp_path, **said, NORIA_OBJECTS_KEYS="keys").access
+    assert found == AccessSettings(endpoint="https://s3.example.com", region="mars", keys=tmp_path / "keys")
+
+
+@pytest.mark.parametrize("said", ["s3.example.com", "http://user:hidden@s3", "http://a b"])
+def test_an_address_of_s3_that_is_none_is_refused_without_showing_a_password(tmp_path, said):
+    with pytest.raises(UsageError, match=r"NORIA_OBJECTS_ENDPOINT is .*expected http://host:port") as caught:
+        read(tmp_path, NORIA_OBJECTS_ENDPOINT=said)
+    assert "hidden" not in str(caught.value)
 
 
 def test_another_scheme_is_refused(tmp_path):

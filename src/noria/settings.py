@@ -16,6 +16,9 @@ KNOWN = frozenset(
     for name in (
         "HOME",
         "OBJECTS",
+        "OBJECTS_ENDPOINT",
+        "OBJECTS_KEYS",
+        "OBJECTS_REGION",
         "SIGNING_KEY",
         "TRUSTED_KEYS",
         "IMAGE",
@@ -83,6 +86,39 @@ class KfpSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccessSettings:
+    """How an object store in S3 is reached: by names of our own, beside programs that have a bucket of theirs.
+
+    NORIA_OBJECTS_ENDPOINT  its address, such as https://s3.example.com (default: AWS_ENDPOINT_URL, else Amazon's)
+    NORIA_OBJECTS_REGION    its region (default: AWS_DEFAULT_REGION, and what else boto3 looks at)
+    NORIA_OBJECTS_KEYS      a folder with the files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as Kubernetes mounts a
+                            Secret (default: the AWS_* variables, a role, and what else boto3 looks at)
+    """
+
+    endpoint: str = ""
+    region: str = ""
+    keys: Path | None = None
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, folder: Path | None = None
+    ) -> AccessSettings:
+        """Read them, but no key; UsageError for an address without a scheme, or one with a password in it."""
+        endpoint = environment.get("NORIA_OBJECTS_ENDPOINT", "").rstrip("/")
+        keys = environment.get("NORIA_OBJECTS_KEYS")
+        if endpoint and not re.fullmatch(r"https?://[^@/\s]+", endpoint):
+            raise UsageError(
+                f"NORIA_OBJECTS_ENDPOINT is '{re.sub('//.*@', '//…@', endpoint)}': expected http://host:port or "
+                "https://…, and no password in it; keys have their place in the folder that NORIA_OBJECTS_KEYS names"
+            )
+        return cls(
+            endpoint=endpoint,
+            region=environment.get("NORIA_OBJECTS_REGION", ""),
+            keys=(folder or Path.cwd()) / keys if keys else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServingSettings:
     """Where champions are served.
 
@@ -121,6 +157,7 @@ class Settings:
 
     NORIA_HOME           the folder for all that Noria keeps (default: .noria in the working folder)
     NORIA_OBJECTS        the object store: a folder, or s3://bucket/prefix (default: <home>/objects)
+    NORIA_OBJECTS_*      how one in S3 is reached: see AccessSettings
     NORIA_SIGNING_KEY    the private key that signs bundles and ledger entries (default: <home>/keys/signing.pem)
     NORIA_TRUSTED_KEYS   the folder of public keys that are trusted (default: <home>/keys/trusted)
     NORIA_SOURCE_<TASK>  the folder of a task's source data (default: the task knows)
@@ -144,6 +181,7 @@ class Settings:
     registry: str = ""
     image: str = ""
     runner: str = RUNNERS[0]
+    access: AccessSettings = field(default_factory=AccessSettings)
     kfp: KfpSettings = field(default_factory=KfpSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
     sources: Mapping[str, Path] = field(default_factory=dict)
@@ -179,6 +217,7 @@ class Settings:
             registry=_address(registry, "NORIA_REGISTRY", here, ("",), "a registry"),
             image=environment.get("NORIA_IMAGE", ""),
             runner=_one_of(environment, "NORIA_RUNNER", RUNNERS),
+            access=AccessSettings.from_environment(environment, here),
             kfp=KfpSettings.from_environment(environment, here),
             serving=ServingSettings.from_environment(environment),
             sources={

@@ -16,7 +16,8 @@ MANIFESTS = ROOT / "manifests"
 # All that the chart can make at once; dev, qa and prod each leave something out.
 EVERYTHING: dict[str, Any] = {
     "namespaces": {"createRelease": True},
-    "devServices": {"enabled": True, "storage": "5Gi"},
+    "devServices": {"enabled": True, "storage": {"size": "5Gi", "className": "fast"}},
+    "settings": {"mlflow": "http://mlflow.tracking:5000"},
     "materialize": {"enabled": True},
     "predictors": {"fashion": {"minReplicas": 1, "maxReplicas": 2}, "flights": {"minReplicas": 1, "maxReplicas": 2}},
     "metrics": {"serviceMonitor": {"enabled": True}, "rules": True, "dashboards": True},
@@ -61,6 +62,11 @@ CASES = (*environments(), "everything-hpa", "everything-keda")
 def objects(case: str) -> tuple[Object, ...]:
     """All objects of the case, hooks too."""
     return tuple(each for found in render(values(case)).values() for each in found)
+
+
+def rendered(changes: Mapping[str, Any]) -> list[Object]:
+    """All objects of the chart's defaults with these changes."""
+    return [each for found in render(changes).values() for each in found]
 
 
 def of_kind(case: str, *kinds: str) -> list[Object]:

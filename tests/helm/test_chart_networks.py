@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from rendered import CASES, Object, of_kind, pods
+from rendered import CASES, Object, of_kind, pods, rendered
 
 FOREIGN = {
     "step": ("kubeflow", {"pipelines.kubeflow.org/v2_component": "true"}),
@@ -111,6 +111,24 @@ def test_who_has_to_talk_can(source, target, port):
 )
 def test_who_need_not_talk_cannot(source, target, port):
     assert not connects("dev", source, target, port)
+
+
+def test_a_dns_of_another_kind_can_be_named():
+    """OpenShift's pods listen on another port than their Service, and a cache on each node has its own address."""
+    openshift = {"namespace": "openshift-dns", "podLabels": {"dns.operator.openshift.io/daemonset-dns": "default"}}
+    cache = {"cidr": "169.254.20.10/32"}
+    dns = {"peers": [openshift, cache], "ports": [53, 5353]}
+    policies = [each for each in rendered({"networkPolicy": {"dns": dns}}) if each["kind"] == "NetworkPolicy"]
+    there = ("openshift-dns", openshift["podLabels"])
+    for port in (53, 5353):
+        assert is_let(policies, "Egress", ("noria", {}), there, port)
+        assert not is_let(policies, "Egress", ("noria", {}), FOREIGN["dns"], port)
+    for each in (each for each in policies if each["spec"]["podSelector"] == {}):
+        (rule,) = each["spec"]["egress"]
+        assert {"ipBlock": cache} in rule["to"]
+        assert {(port["protocol"], port["port"]) for port in rule["ports"]} == {
+            (protocol, port) for protocol in ("TCP", "UDP") for port in (53, 5353)
+        }
 
 
 @pytest.mark.parametrize("case", ["qa", "prod"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from rendered import CASES, CHART, ROOT, Pod, of_kind, pods, predictor_pod, settings
+from test_chart_references import BROUGHT
 
 from noria.stores.opening import open_store
 from serving.options import parse_options
@@ -51,14 +52,20 @@ def test_the_storage_container_brings_the_bundle_that_a_release_names(signed_bun
     data = {
         **settings("dev", "noria-serving"),
         "NORIA_OBJECTS": s3_address,
-        "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"],
+        "NORIA_OBJECTS_ENDPOINT": os.environ["AWS_ENDPOINT_URL"],
     }
+    keys = Path(data["NORIA_OBJECTS_KEYS"])
+    data["NORIA_OBJECTS_KEYS"] = str(tmp_path / "store")
     digest = hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
     open_store(s3_address).put_folder(f"bundles/{digest}", bundle)
     container = of_kind("dev", "ClusterStorageContainer")[0]["spec"]["container"]
     assert [each["configMapRef"]["name"] for each in container["envFrom"]] == ["noria-settings"]
+    assert str(keys) in [each["mountPath"] for each in container["volumeMounts"]]
+    for name in BROUGHT["noria-serving", "Secret", "noria-s3"]:
+        (tmp_path / "store").mkdir(exist_ok=True)
+        (tmp_path / "store" / name).write_text("any")
     places = {"/tmp/noria": str(tmp_path / "noria"), "/var/run/noria/trusted": str(home / "keys" / "trusted")}
-    said = {each["name"]: places.get(each.get("value", ""), "any") for each in container["env"]}
+    said = {each["name"]: places[each["value"]] for each in container["env"]}
     python, *words = container["command"]
     assert python == "python"
     models = tmp_path / "models"

@@ -180,6 +180,7 @@ def test_the_paths_of_the_steps_settings_are_those_that_the_pipeline_mounts():
     assert data["NORIA_HOME"] == placement.HOME_MOUNT
     assert os.path.dirname(data["NORIA_SIGNING_KEY"]) == placement.SIGNING_MOUNT  # noqa: PTH120
     assert data["NORIA_TRUSTED_KEYS"] == placement.TRUSTED_MOUNT
+    assert data["NORIA_OBJECTS_KEYS"] == placement.STORE_MOUNT
 
 
 def test_the_users_of_our_images_are_the_pipeline_s_user():

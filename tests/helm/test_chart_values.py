@@ -18,7 +18,7 @@ import noria
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 # Their keys are whatever a cluster calls its tasks and labels.
-OPEN = ("predictors", "podLabels", "labels", "dashboardLabels")
+OPEN = ("predictors", "podLabels", "labels", "dashboardLabels", "annotations")
 
 
 def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -110,6 +110,9 @@ def test_a_value_of_another_type_is_refused(chart, path):
         ("images.serving.tag", "no tag"),
         ("predictor.drainSeconds", 60),
         ("networkPolicy.s3", [{"cidr": "10.0.0.0/8"}]),
+        ("networkPolicy.dns.peers", []),
+        ("networkPolicy.dns.ports", [0]),
+        ("devServices.storage.size", "much"),
         ("networkPolicy.s3", [{"cidr": "10.0.0.0/8", "namespace": "storage", "port": 443}]),
         ("predictors", {"Fashion": {"minReplicas": 1, "maxReplicas": 1}}),
         ("predictors", {"wine": {"minReplicas": 1}}),

@@ -64,29 +64,62 @@ def client(endpoint: str, key: str, secret: str) -> Any:
     return session.client("s3", endpoint_url=endpoint)
 
 
+class SeaweedFs:
+    """The container's command over a folder that stands for its volume; started again it has the same ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self.part = container("seaweedfs")
+        assert [each["name"] for each in self.part["env"]] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+        names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.folder, self.endpoint = folder, f"http://127.0.0.1:{ports['s3.port']}"
+        # Beside the tests of others; in a pod each has its usual port.
+        self.more = [f"-{name}={port}" for name, port in ports.items()]
+        self.more += ["-ip.bind=127.0.0.1", *(f"-{part}.localSocket={folder}/{part}.sock" for part in ("filer", "s3"))]
+
+    @contextmanager
+    def up(self) -> Iterator[Any]:
+        """Let it run and answer; gives a client with its key."""
+        weed = str(Path(sys.executable).with_name(self.part["command"][0]))
+        data = self.folder / "data"
+        data.mkdir(exist_ok=True)
+        arguments = [each.replace("/data", str(data)) for each in self.part["args"]]
+        keys = {"AWS_ACCESS_KEY_ID": "noria", "AWS_SECRET_ACCESS_KEY": "made-by-somebody"}
+        with started([weed, *arguments, *self.more], self.folder, **keys):
+            probe = self.endpoint + self.part["readinessProbe"]["httpGet"]["path"]
+            wait_until(lambda: answers(probe), self.folder / "log")
+            yield client(self.endpoint, "noria", "made-by-somebody")
+
+
 def test_seaweedfs_takes_the_key_of_the_secret_and_no_other(tmp_path):
-    part = container("seaweedfs")
-    assert [each["name"] for each in part["env"]] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
-    names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
-    ports = dict(zip(names, free_ports(len(names)), strict=True))
-    arguments = [each.replace("/data", str(tmp_path)) for each in part["args"]]
-    # Beside the tests of others; in a pod each has its usual port.
-    more = [f"-{name}={port}" for name, port in ports.items()]
-    more += ["-ip.bind=127.0.0.1", f"-filer.localSocket={tmp_path}/filer.sock", f"-s3.localSocket={tmp_path}/s3.sock"]
-    weed = str(Path(sys.executable).with_name(part["command"][0]))
-    endpoint = f"http://127.0.0.1:{ports['s3.port']}"
-    keys = {"AWS_ACCESS_KEY_ID": "noria", "AWS_SECRET_ACCESS_KEY": "made-by-somebody"}
-    with started([weed, *arguments, *more], tmp_path, **keys):
-        probe = endpoint + part["readinessProbe"]["httpGet"]["path"]
-        wait_until(lambda: answers(probe), tmp_path / "log")
+    server = SeaweedFs(tmp_path)
+    with server.up() as mine:
         # A bucket comes with its first object, and the condition that the release ledger rests on is honoured.
-        mine = client(endpoint, "noria", "made-by-somebody")
         mine.put_object(Bucket="noria", Key="a", Body=b"1", IfNoneMatch="*")
         with pytest.raises(ClientError, match=r"PreconditionFailed|412"):
             mine.put_object(Bucket="noria", Key="a", Body=b"2", IfNoneMatch="*")
-        for other in (client(endpoint, "noria", "guessed"), client(endpoint, "anyone", "anything")):
+        for other in (client(server.endpoint, "noria", "guessed"), client(server.endpoint, "anyone", "anything")):
             with pytest.raises(ClientError, match=r"SignatureDoesNotMatch|InvalidAccessKeyId"):
                 other.put_object(Bucket="noria", Key="b", Body=b"1")
+
+
+def test_what_seaweedfs_was_given_is_on_its_volume_when_its_pod_is_another(tmp_path):
+    server = SeaweedFs(tmp_path)
+    with server.up() as mine:
+        mine.put_object(Bucket="noria", Key="a", Body=b"1", IfNoneMatch="*")
+    # Killed, as a node that fails would.
+    with server.up() as mine:
+        wait_until(lambda: reads(mine, "a") == b"1", tmp_path / "log")
+        with pytest.raises(ClientError, match=r"PreconditionFailed|412"):
+            mine.put_object(Bucket="noria", Key="a", Body=b"2", IfNoneMatch="*")
+
+
+def reads(mine: Any, key: str) -> bytes:
+    """The object; nothing while the server does not yet know where it is."""
+    try:
+        return bytes(mine.get_object(Bucket="noria", Key=key)["Body"].read())
+    except ClientError:
+        return b""
 
 
 def answers(url: str) -> bool:

@@ -14,7 +14,10 @@ from rendered import CASES, CHART, ROOT, objects
 from test_chart_references import BROUGHT
 from test_chart_values import LEAVES
 
+from helm.render import HOOK
+
 GUIDE = (ROOT / "docs" / "guides" / "kubernetes.md").read_text()
+KEEP = "helm.sh/resource-policy"
 COMMANDS = [
     line.strip().partition("#")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
@@ -22,6 +25,7 @@ COMMANDS = [
     if line.strip()
 ]
 SPOKEN = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL))
+HOOKS = {("Pod", "noria-ask-endpoint"), ("ConfigMap", "noria-questions")}  # of `helm test`
 # KServe's Deployment, and what Kubeflow Pipelines brings.
 FOREIGN = {"fashion-predictor", "ml-pipeline", "ml-pipeline-ui"}
 
@@ -69,9 +73,7 @@ def test_every_kind_and_name_of_the_table_is_an_object_and_no_object_is_missing(
     said = {(kind, name) for row in rows for kind in kinds_of(row) for name in re.findall(r"`([^`]+)`", row)}
     made = {(each["kind"], each["metadata"]["name"]) for case in CASES for each in objects(case)}
     brought = {(kind, name) for _, kind, name in BROUGHT} | {("Secret", "noria-signing")}
-    volumes = {(kind, name) for kind, name in made if kind == "PersistentVolumeClaim"}
-    hooks = {("Pod", "noria-ask-endpoint"), ("ConfigMap", "noria-questions")}
-    assert said == (made | brought) - volumes - hooks
+    assert said == (made | brought) - HOOKS
 
 
 def kinds_of(row: str) -> list[str]:
@@ -86,10 +88,34 @@ def test_what_kubectl_is_told_is_there():
             if found := re.fullmatch(r"(?:service|deployment)/(.+)", word):
                 assert found[1] in FOREIGN | made, word
         if "create" in words:
-            name = next(word for word in words if word.startswith("noria-"))
-            assert name in brought, name
+            name = next((word for word in words if word.startswith("noria-")), "")
+            assert name in brought or words[-1] == ".dockerconfigjson", name
         if "--namespace" in words:
             assert words[words.index("--namespace") + 1] in {"noria", "noria-serving", "kubeflow"}
+
+
+def test_what_helm_leaves_behind_is_told():
+    """Objects of hooks are none of the release's, and so are those that somebody makes beside it."""
+    text = GUIDE[GUIDE.index("helm uninstall") : GUIDE.index("## When something is wrong")]
+    hooks = {
+        (each["kind"], each["metadata"]["name"])
+        for case in CASES
+        for each in objects(case)
+        if HOOK in each["metadata"].get("annotations", {})
+    }
+    assert hooks == HOOKS
+    assert all(f"{kind}\n`{name}`" in text or f"{kind} `{name}`" in text for kind, name in hooks)
+    kept = [each for case in CASES for each in objects(case) if KEEP in each["metadata"].get("annotations", {})]
+    assert kept == []  # all else goes, volumes too
+    assert "kubectl delete inferenceservices" in GUIDE[: GUIDE.index("helm uninstall")]
+
+
+def test_what_undeploy_says_the_guide_says():
+    script = (ROOT / "helm" / "undeploy").read_text()
+    text = GUIDE[GUIDE.index("## To take it away") :]
+    for word in ("noria-s3", "noria-signing", "noria-trusted-keys", "noria schedule delete ID", "ALL=1"):
+        assert word in script
+        assert word in text, word
 
 
 @pytest.mark.parametrize("text", ["2.17", "0.20", "1.34.0"])

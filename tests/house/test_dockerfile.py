@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import noria
 
@@ -50,14 +51,19 @@ def test_only_what_an_image_is_made_of_goes_to_the_builder():
     assert copied == sent
 
 
-def load(folder, *, here, clusters="", environment=None):
-    """`make images-load` where only these programs are: each writes down how it was called."""
+def load(folder, *, here, clusters="", environment=None, lacks="", registry=True):
+    """`make images-load` where only these programs are: each writes down how it was called.
+
+    Docker has every image but those whose name has `lacks` in it, and pulls them if there is a registry.
+    """
     tools = folder / "bin"
     tools.mkdir()
     for name in ("bash", "sed", "dirname", "grep", "cut", "sort", "cat"):
         (tools / name).symlink_to(shutil.which(name))
     for name in here:
-        asked = f'case "$*" in *list*|*"get clusters"*) cat {folder}/clusters;; esac'
+        lists = f'*list*|*"get clusters"*) cat {folder}/clusters;;'
+        lacking = f'"image inspect "*{lacks}*) exit 1;; pull*) exit {0 if registry else 1};;' if lacks else ""
+        asked = f'case "$*" in {lists} {lacking} esac'
         (tools / name).write_text(f'#!{tools}/bash\necho "{name} $*" >> {folder}/calls\n{asked}\n')
         (tools / name).chmod(0o755)
     (folder / "clusters").write_text(clusters)
@@ -66,13 +72,21 @@ def load(folder, *, here, clusters="", environment=None):
         env={"PATH": str(tools), **(environment or {})}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     calls = folder / "calls"
-    return done, [line for line in calls.read_text().splitlines() if " load" in line] if calls.exists() else []
+    told = calls.read_text().splitlines() if calls.exists() else []
+    return done, [line for line in told if " load" in line or " pull" in line]
+
+
+def images_of_dev():
+    """Those that the chart names for its development parts."""
+    parts = yaml.safe_load((ROOT / "helm" / "noria" / "values.yaml").read_text())["devServices"].values()
+    return sorted(part["image"] for part in parts if isinstance(part, dict) and "image" in part)
 
 
 def test_the_images_go_into_the_cluster_of_kind_that_is_there(tmp_path):
     done, calls = load(tmp_path, here=("docker", "kind", "minikube"), clusters="other\nnoria\n")
     version = noria.__version__
-    images = f"noria/python-steps:{version} noria/serving:{version} noria/monitoring:{version}"
+    ours = (f"noria/{name}:{version}" for name in ("python-steps", "serving", "monitoring"))
+    images = " ".join([*ours, *images_of_dev()])
     assert calls == [f"kind load docker-image --name noria {images}"], done.stderr
     assert "The kind cluster noria has" in done.stdout
 
@@ -80,7 +94,32 @@ def test_the_images_go_into_the_cluster_of_kind_that_is_there(tmp_path):
 def test_the_only_cluster_of_minikube_gets_them_where_kind_is_not(tmp_path):
     profiles = '{"invalid":[],"valid":[{"Name":"minikube","Status":"Running"}]}\n'
     done, calls = load(tmp_path, here=("docker", "minikube"), clusters=profiles)
-    assert [call.rpartition(" ")[0] for call in calls] == ["minikube --profile minikube image load"] * 3, done.stderr
+    assert [call.rpartition(" ")[0] for call in calls] == ["minikube --profile minikube image load"] * 6, done.stderr
+
+
+def test_what_dev_brings_along_is_pulled_before_it_goes_into_a_cluster_that_pulls_nothing(tmp_path):
+    done, calls = load(tmp_path, here=("docker", "kind"), clusters="noria\n", lacks="redis")
+    assert done.returncode == 0, done.stderr
+    (redis,) = (image for image in images_of_dev() if image.startswith("redis"))
+    assert calls[0] == f"docker pull --quiet {redis}"
+    assert redis in calls[1].split()
+
+
+def test_what_cannot_be_pulled_is_named_and_all_else_is_there(tmp_path):
+    done, calls = load(tmp_path, here=("docker", "kind"), clusters="noria\n", lacks="redis", registry=False)
+    assert done.returncode == 1
+    (redis,) = (image for image in images_of_dev() if image.startswith("redis"))
+    assert f"Docker neither has {redis} nor can pull it" in done.stderr
+    assert "docker load" in done.stderr
+    loaded = calls[-1].split()
+    assert set(images_of_dev()) - set(loaded) == {redis}
+    assert f"noria/serving:{noria.__version__}" in loaded
+
+
+def test_an_image_of_ours_that_is_not_built_is_never_pulled(tmp_path):
+    done, calls = load(tmp_path, here=("docker", "kind"), clusters="noria\n", lacks="noria/serving")
+    assert (done.returncode, calls) == (1, [])
+    assert "`make images` builds it" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -34,16 +34,39 @@ def test_each_pod_is_nobody_and_gets_settings_and_store_by_reference(
     needed, others = pod["configMapAsEnv"]
     assert (needed["configMapName"], needed["optional"], others["optional"]) == ("noria-settings", False, True)
     assert {one["envVar"] for one in needed["keyToEnv"]} == set(placement.NEEDED_SETTINGS)
-    (store,) = pod["secretAsEnv"]
-    assert (store["secretName"], store["optional"]) == ("noria-s3", False)
+    store = pod["secretAsVolume"][0]
+    assert (store["secretName"], store["mountPath"]) == ("noria-s3", "/var/run/noria/store")
+    assert store["optional"] is True  # a cluster may give a role in place of keys
     assert [one["mountPath"] for one in pod["emptyDirMounts"]] == ["/var/run/noria/home"]
     assert pod["configMapAsVolume"][0]["mountPath"] == "/var/run/noria/trusted"
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_kfps_launcher_in_the_same_container_sees_nothing_of_our_object_store(
+    step: str, compiled: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """It reads AWS_* for the bucket of KFP's own."""
+    pod = compiled[1][f"exec-{step}"]
+    assert "secretAsEnv" not in pod
+    names = {key["envVar"] for source in pod["configMapAsEnv"] for key in source["keyToEnv"]}
+    assert names >= {"NORIA_OBJECTS_ENDPOINT", "NORIA_OBJECTS_KEYS", "NORIA_OBJECTS_REGION"}
+    assert [name for name in names if name.startswith("AWS_")] == []
+
+
 def test_only_the_steps_that_sign_get_the_private_key(compiled: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    holders = {name for name, pod in compiled[1].items() if "secretAsVolume" in pod}
-    assert holders == {"exec-train", "exec-judge", "exec-deploy"}
-    assert {one["secretName"] for name in holders for one in compiled[1][name]["secretAsVolume"]} == {"noria-signing"}
+    secrets = {name: {one["secretName"] for one in pod["secretAsVolume"]} for name, pod in compiled[1].items()}
+    assert {name for name, held in secrets.items() if "noria-signing" in held} == {
+        "exec-train", "exec-judge", "exec-deploy",
+    }  # fmt: skip
+    assert set().union(*secrets.values()) == {"noria-s3", "noria-signing"}
+
+
+def test_a_tasks_own_code_finds_the_mlflow_that_the_chart_names(
+    compiled: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    for pod in compiled[1].values():
+        others = next(source for source in pod["configMapAsEnv"] if source["optional"])
+        assert {"envVar": "MLFLOW_TRACKING_URI", "configMapKey": "MLFLOW_TRACKING_URI"} in others["keyToEnv"]
 
 
 def test_every_setting_that_a_pod_gets_is_one_that_the_code_knows() -> None:

@@ -6,13 +6,14 @@
 serviceAccountName: {{ $name }}
 automountServiceAccountToken: false
 enableServiceLinks: false
+{{- include "noria.pullSecrets" $root }}
 securityContext:
   {{- include "noria.podSecurity" (index . 2) | nindent 2 }}
 volumes:
   - name: tmp
     emptyDir: {sizeLimit: 64Mi}
   - name: data
-    {{- if $root.Values.devServices.storage }}
+    {{- if $root.Values.devServices.storage.size }}
     persistentVolumeClaim: {claimName: {{ $name }}}
     {{- else }}
     emptyDir: {}

@@ -15,7 +15,6 @@ env:
     valueFrom:
       secretKeyRef: {name: {{ $root.Values.secrets.postgresql }}, key: password}
   {{- end }}
-  {{- include "noria.s3Keys" $root | nindent 2 }}
 resources:
   {{- toYaml $root.Values.materialize.resources | nindent 2 }}
 securityContext:
@@ -23,4 +22,5 @@ securityContext:
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
   - {name: redis, mountPath: /var/run/noria/redis, readOnly: true}
+  {{- include "noria.storeMount" $root | nindent 2 }}
 {{- end }}

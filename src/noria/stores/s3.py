@@ -13,14 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from noria.errors import ObjectExistsError, ObjectMissingError, StoreError, UsageError
 from noria.ml.durable import publish_folder, staged, sweep
+from noria.settings import AccessSettings
 from noria.stores.contents import Contents, decode_contents, read_contents
 from noria.stores.objects import check_key, check_prefix
+from noria.stores.s3_access import make_client
 from noria.stores.s3_errors import code_of, explain, is_missing
 
 _CONTENTS = ".contents.json"  # what a folder is going to hold; written first, once
@@ -34,7 +35,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 class S3Store:
     """An ObjectStore (its contract is there) below `prefix` in a bucket.
 
-    Endpoint, region and credentials are boto3's own settings (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, …).
+    Endpoint, region and credentials are as AccessSettings says, by default boto3's own (AWS_ENDPOINT_URL, …).
     A request is tried `attempts` times, also one whose answer breaks off; each object carries its sha256, and what is
     read is checked against it. `put_new` is a conditional put (If-None-Match: *). A server that ignores the condition
     would let two writers both win, so the first `put_new` of a store checks it; the object for that stays there.
@@ -42,13 +43,22 @@ class S3Store:
     One object, also a file of a folder, holds at most 5 GiB.
     """
 
-    def __init__(self, *, bucket: str, prefix: str = "", attempts: int = 4, timeout_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        prefix: str = "",
+        access: AccessSettings | None = None,
+        attempts: int = 4,
+        timeout_seconds: float = 60.0,
+    ) -> None:
         if not _BUCKET.fullmatch(bucket):
             raise UsageError(
                 f"{bucket!r} is not a bucket's name: expected s3://bucket/prefix with 3 to 63 of [a-z0-9.-]"
             )
         self.bucket = bucket
         self._base = f"{check_key(prefix)}/" if prefix else ""
+        self._access = access
         self._attempts = attempts
         self._timeout = timeout_seconds
         self._honoured = False
@@ -60,10 +70,7 @@ class S3Store:
             read_timeout=self._timeout,
             retries={"mode": "standard", "total_max_attempts": self._attempts},
         )
-        try:
-            return boto3.session.Session().client("s3", config=config)
-        except (BotoCoreError, ValueError) as error:
-            raise StoreError(f"no S3 client for bucket {self.bucket} ({error}): check the AWS_* variables") from error
+        return make_client(self._access or AccessSettings.from_environment(), self.bucket, config)
 
     def put(self, key: str, data: bytes) -> None:
         self._send(self._base + check_key(key), data, hashlib.sha256(data).hexdigest())

@@ -14,7 +14,8 @@ from botocore.exceptions import (
 
 _MISSING = frozenset({"NoSuchKey", "NotFound", "404"})
 _CREDENTIALS = (
-    "expected credentials that may do this; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy"
+    "expected credentials that may do this; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which are variables, or "
+    "files where NORIA_OBJECTS_KEYS names their folder, and the bucket's policy"
 )
 _STEPS = {
     "NoSuchBucket": "expected the bucket to exist; create it, or correct NORIA_OBJECTS",
@@ -43,5 +44,8 @@ def explain(error: ClientError | BotoCoreError) -> str:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return _CREDENTIALS
     if isinstance(error, BotoConnectionError):
-        return "expected a server there; check that it runs and AWS_ENDPOINT_URL, then run again: nothing is half there"
+        return (
+            "expected a server there; check that it runs, and NORIA_OBJECTS_ENDPOINT or AWS_ENDPOINT_URL, then run "
+            "again: nothing is half there"
+        )
     return _STEPS.get(code_of(error), _BUSY)
