@@ -30,6 +30,7 @@ KINDS: dict[int, tuple[type[ClusterError], str]] = {
 @contextmanager
 def asking(settings: KfpSettings, what: str) -> Iterator[None]:
     """Put a question to KFP; `what` says which, as in "list the runs". Whatever fails becomes a ClusterError."""
+    import msgspec
     from kfp.client.client import kfp_server_api
     from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -43,7 +44,7 @@ def asking(settings: KfpSettings, what: str) -> Iterator[None]:
         raise UnreachableError(
             f"Kubeflow Pipelines at {settings.host} {found}: it was asked to {what}. {_way(settings)}"
         ) from error
-    except (AttributeError, TypeError, KeyError, json.JSONDecodeError) as error:  # of the client that reads the answer
+    except (AttributeError, TypeError, KeyError, json.JSONDecodeError, msgspec.ValidationError) as error:  # of reading
         raise ClusterError(
             f"{settings.host} answers, but not as Kubeflow Pipelines 2 does ({error}): it was asked to {what}. Look at "
             "the address in NORIA_KFP; a login page in front of it wants a token in NORIA_KFP_TOKEN_FILE"

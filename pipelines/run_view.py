@@ -1,7 +1,8 @@
 """Run view: what KFP tells about a run and its steps, as a person counts them.
 
-A task of a pipeline is several nodes of a workflow: `train-driver` works out its inputs, `train` is the task, and an
-`executor` below it the pod that runs, skipped where the driver found its result in the cache.
+Up to KFP 2.17 a task of a pipeline is several nodes of a workflow: `train-driver` works out its inputs, `train` is the
+task, and an `executor` below it the pod that runs, skipped where the driver found its result in the cache. What later
+releases tell instead is read by `run_tasks`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from pipelines.run_tasks import RunTask, find_task
 
 WAITING, RUNNING, DONE, CACHED, SKIPPED, FAILED, STOPPED = (
     "waiting", "running", "done", "cached", "skipped", "failed", "stopped",
@@ -42,7 +45,7 @@ class StepView:
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
-    """One run; `state` is KFP's own word, `error` what KFP says went wrong."""
+    """One run; `state` is KFP's own word, `error` what KFP says went wrong; a list of runs leaves out their `steps`."""
 
     id: str
     name: str
@@ -58,8 +61,10 @@ class RunView:
         return STATES.get(self.state, WAITING) in ENDED
 
 
-def read_run(run: Any, names: Sequence[str]) -> RunView:
+def read_run(run: Any, names: Sequence[str], tasks: Sequence[RunTask] = ()) -> RunView:
     """Read a V2beta1Run; `names` are the pipeline's steps, in their order. What has not begun is waiting.
+
+    `tasks` are those of a release that tells them, and count more than its nodes.
 
     TypeError for an answer that is no run.
     """
@@ -76,8 +81,21 @@ def read_run(run: Any, names: Sequence[str]) -> RunView:
         created=_moment(run.created_at),
         finished=_moment(run.finished_at) if over else None,
         error=_message(run.error),
-        steps=tuple(_read_step(name, nodes, over=over) for name in names),
+        steps=tuple(
+            _read_task(name, tasks, over=over) if tasks else _read_step(name, nodes, over=over) for name in names
+        ),
     )
+
+
+def _read_task(name: str, tasks: Sequence[RunTask], *, over: bool) -> StepView:
+    task = find_task(tasks, name)
+    if task is None:
+        return StepView(name=name, state=SKIPPED if over else WAITING)
+    state = STATES.get(task.state, WAITING)
+    if over and state in (WAITING, RUNNING):  # a run that is ended takes its tasks with it, and does not say so
+        state = STOPPED
+    pod = "" if state in (CACHED, SKIPPED) else task.pod
+    return StepView(name=name, state=state, seconds=_between(task.create_time, task.end_time), pod=pod)
 
 
 def _read_step(name: str, nodes: list[Any], *, over: bool) -> StepView:
@@ -113,7 +131,11 @@ def _tail(name: str) -> str:
 
 
 def _seconds(node: Any) -> float:
-    start, end = _moment(node.start_time), _moment(node.end_time)
+    return _between(node.start_time, node.end_time)
+
+
+def _between(first: datetime | None, last: datetime | None) -> float:
+    start, end = _moment(first), _moment(last)
     return round((end - start).total_seconds(), 1) if start and end and end > start else 0.0
 
 

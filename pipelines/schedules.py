@@ -1,4 +1,8 @@
-"""Schedules: runs that Kubeflow Pipelines starts by itself, at times of the clock or so many seconds apart."""
+"""Schedules: runs that Kubeflow Pipelines starts by itself, at times of the clock or so many seconds apart.
+
+A schedule stays with the version of the pipeline that it was made with, and so with the image of that day: KFP changes
+none, so whoever has a new image deletes the schedule and adds it again.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,6 @@ from noria.errors import UsageError
 from pipelines.cluster import PAGE, Kubeflow, Published
 from pipelines.kfp_errors import asking
 
-FEWEST_SECONDS = 60  # KFP looks every half minute what is due
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
 _FIELD = re.compile(r"[0-9A-Za-z*/,?-]+")
 
@@ -64,7 +67,11 @@ def parse_when(cron: str, every: str) -> When:
 def add_schedule(
     kubeflow: Kubeflow, published: Published, *, experiment: str, name: str, when: When, parameters: Mapping[str, Any]
 ) -> Schedule:
-    """Start a run whenever it is time, one at a time. What was missed, while paused or down, is not made up for."""
+    """Start a run whenever it is time, one at a time; KFP looks about every half minute whether it is.
+
+    Of the times that were missed, while it was paused, or down, or another run was going on, the last one alone is made
+    up for, at once: that is what KFP calls no catch-up.
+    """
     where = kubeflow.experiment(experiment)
     with asking(kubeflow.settings, f"schedule {name!r}"):
         made = kubeflow.client.create_recurring_run(
@@ -93,7 +100,7 @@ def pause_schedule(kubeflow: Kubeflow, schedule: str) -> None:
 
 
 def resume_schedule(kubeflow: Kubeflow, schedule: str) -> None:
-    """Start its runs again, from the next time on."""
+    """Start its runs again; the last one that was missed at once, if any was."""
     with asking(kubeflow.settings, f"resume schedule {schedule}"):
         kubeflow.client.enable_recurring_run(schedule)
 

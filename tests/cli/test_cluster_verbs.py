@@ -69,7 +69,9 @@ def test_a_run_is_submitted_with_the_parameters_of_a_run_here(cluster: Cluster) 
     assert not (cluster.noria.home or Path()).exists(), "neither stores nor keys are needed here"
 
 
-def test_a_run_is_found_read_and_ended(cluster: Cluster) -> None:
+@pytest.mark.parametrize("release", ["2.17.0", "2.18.0"])
+def test_a_run_is_found_read_and_ended(cluster: Cluster, release: str) -> None:
+    cluster.api.release = release
     submitted = cluster("submit")
     assert (submitted.code, cluster.api.experiments.popitem()[1]["display_name"]) == (0, "fashion"), submitted.err
     run = cluster.last_run["run_id"]
@@ -81,6 +83,8 @@ def test_a_run_is_found_read_and_ended(cluster: Cluster) -> None:
     assert logs.out == "== settle (done)\nplan abc\n== train (running)\nepoch 1\n"
     assert cluster("logs", run, "--step", "ingest").out == "== ingest (cached)\nno log: it is cached\n"
     assert run[:8] in cluster("runs").out
+    (listed,) = cluster("runs", "--json").told
+    assert (listed["id"], listed["state"], "steps" in listed) == (run, "RUNNING", False)
     cancelled = cluster("cancel", run[:4], "--json")
     assert (cancelled.code, cancelled.told["run"], cluster.last_run["state"]) == (0, run, "CANCELED")
     again = cluster("cancel", run)

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,31 @@ from cluster.permissions import VERBS
 ATTRIBUTES = {"group", "resource", "subresource", "verb", "namespace"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """What the server was asked: of whom ("" for whoever asks), and in which of its words."""
+
+    kind: str
+    path: str
+    user: str
+    groups: tuple[str, ...]
+    asked: dict[str, str]
+
+    @property
+    def verb(self) -> tuple[str, str, str]:
+        resource = "/".join(filter(None, (self.asked["resource"], self.asked.get("subresource"))))
+        return self.asked.get("group", ""), resource, self.asked["verb"]
+
+
 @contextmanager
-def kubernetes(*, kserve: str = "v0.20.1", denied: frozenset[str] = frozenset()) -> Iterator[tuple[str, list[Any]]]:
-    """An API server that knows what it has, and what one may do there; each review is kept."""
-    reviews: list[Any] = []
+def kubernetes(
+    *, kserve: str = "v0.20.1", denied: frozenset[str] = frozenset(), settings: dict[str, str] | None = None
+) -> Iterator[tuple[str, list[Review]]]:
+    """An API server that knows what it has, and what may be done there; each review is kept.
+
+    `denied` holds verb and resource, with `USER: ` before them where only that user may not.
+    """
+    reviews: list[Review] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -31,14 +53,25 @@ def kubernetes(*, kserve: str = "v0.20.1", denied: frozenset[str] = frozenset())
             elif self.path == "/apis/apps/v1/namespaces/kserve/deployments/kserve-controller-manager" and kserve:
                 containers = [{"name": "proxy", "image": "x:1"}, {"name": "manager", "image": f"kserve/c:{kserve}"}]
                 self._reply(200, {"spec": {"template": {"spec": {"containers": containers}}}})
+            elif self.path == "/api/v1/namespaces/kubeflow/configmaps/noria-settings" and settings is not None:
+                self._reply(200, {"data": settings})
             else:
                 self._reply(404, {"message": "the server could not find the requested resource"})
 
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["spec"]["resourceAttributes"]
-            reviews.append(asked)
-            assert set(asked) <= ATTRIBUTES
-            self._reply(201, {"status": {"allowed": f"{asked['verb']} {asked['resource']}" not in denied}})
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            spec = body["spec"]
+            review = Review(
+                kind=body["kind"], path=self.path.rpartition("authorization.k8s.io/v1/")[2],
+                user=spec.get("user", ""), groups=tuple(spec.get("groups", ())), asked=spec["resourceAttributes"],
+            )  # fmt: skip
+            reviews.append(review)
+            assert set(review.asked) <= ATTRIBUTES
+            if review.user and "create localsubjectaccessreviews" in denied:
+                self._reply(403, {"message": "cannot create resource localsubjectaccessreviews"})
+                return
+            words = f"{review.asked['verb']} {review.asked['resource']}"
+            self._reply(201, {"status": {"allowed": not {words, f"{review.user}: {words}"} & denied}})
 
         def _reply(self, status: int, body: Any) -> None:
             data = json.dumps(body).encode()
@@ -53,9 +86,11 @@ def kubernetes(*, kserve: str = "v0.20.1", denied: frozenset[str] = frozenset())
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", reviews
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", reviews
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def kubeconfig(folder: Path, url: str) -> str:
@@ -75,7 +110,7 @@ def noria(tmp_path: Path) -> Noria:
     return Noria(home=tmp_path / "home", site=tmp_path).with_settings(HOME=str(tmp_path))  # with no ~/.kube
 
 
-def examine(noria: Noria) -> tuple[int, dict[str, tuple[bool, str]]]:
+def examine(noria: Noria) -> tuple[int, dict[str, tuple[bool | None, str]]]:
     done = noria("doctor", "--json")
     assert "Traceback" not in done.err, done.err
     assert "kube-token-5519" not in done.out + done.err
@@ -96,14 +131,70 @@ def test_a_cluster_that_has_everything_is_well(noria: Noria, tmp_path: Path) -> 
         code, found = examine(noria.with_settings(**settings))
     assert found["Kubeflow Pipelines"] == (True, f"2.15.0 at {api.host}, one user")
     assert found["KServe"] == (True, "0.20.1")
-    assert found["rights to serve"] == (True, f"in namespace noria-serving all {len(VERBS)} that the step deploy needs")
+    who = "service account pipeline-runner of namespace kubeflow"
+    assert found["rights to serve"] == (
+        True, f"in namespace noria-serving {who} may do all {len(VERBS)} that the step deploy needs"
+    )  # fmt: skip
     assert found["what runs there keep"][1].startswith("what its ConfigMap noria-settings names")
     assert found["registry of features"][0]
     assert code == 0
-    asked = {(one.get("group", ""), "/".join(filter(None, (one["resource"], one.get("subresource")))), one["verb"])
-             for one in reviews}  # fmt: skip
-    assert asked == VERBS
-    assert {one["namespace"] for one in reviews} == {"noria-serving"}
+    own, others = [one for one in reviews if not one.user], [one for one in reviews if one.user]
+    assert [one.verb for one in own] == [("authorization.k8s.io", "localsubjectaccessreviews", "create")]
+    assert sorted(one.verb for one in others) == sorted(VERBS)
+    assert {one.asked["namespace"] for one in reviews} == {"noria-serving"}
+    groups = ("system:serviceaccounts", "system:serviceaccounts:kubeflow", "system:authenticated")
+    assert {(one.kind, one.path, one.user, one.groups) for one in others} == {
+        (
+            "LocalSubjectAccessReview", "namespaces/noria-serving/localsubjectaccessreviews",
+            "system:serviceaccount:kubeflow:pipeline-runner", groups,
+        )
+    }  # fmt: skip
+
+
+def test_the_rights_are_those_of_whom_the_step_works_as_and_not_of_who_asks(noria: Noria, tmp_path: Path) -> None:
+    denied = frozenset({"system:serviceaccount:kubeflow:pipeline-runner: patch inferenceservices"})
+    with KubeflowApi() as api, kubernetes(denied=denied) as (url, reviews):
+        settings = {"NORIA_KFP": api.host, "KUBECONFIG": kubeconfig(tmp_path, url), "NORIA_SERVING": "kserve"}
+        code, found = examine(noria.with_settings(**settings))
+        well, words = found["rights to serve"]
+        assert (code, well) == (1, False)
+        assert (
+            "service account pipeline-runner of namespace kubeflow may not patch inferenceservices.serving.kserve.io: "
+            "bind the Role that the chart makes to it, by the chart's value pipelines.serviceAccount"
+        ) in words
+        settings |= {"NORIA_KFP_SERVICE_ACCOUNT": "noria-steps", "NORIA_KFP_NAMESPACE": "team-a"}
+        assert examine(noria.with_settings(**settings))[1]["rights to serve"][0] is True
+        assert reviews[-1].user == "system:serviceaccount:team-a:noria-steps"
+        api.multi_user = True
+        del settings["NORIA_KFP_SERVICE_ACCOUNT"]
+        assert examine(noria.with_settings(**settings))[1]["rights to serve"][0] is True
+        assert reviews[-1].user == "system:serviceaccount:team-a:default-editor"
+        here = noria.with_settings(KUBECONFIG=settings["KUBECONFIG"], NORIA_SERVING="kserve")
+        assert "you may do all" in examine(here)[1]["rights to serve"][1]
+        assert (reviews[-1].kind, reviews[-1].user) == ("SelfSubjectAccessReview", "")
+
+
+def test_who_may_not_ask_for_another_is_told_that_it_is_not_known(noria: Noria, tmp_path: Path) -> None:
+    with KubeflowApi() as api, kubernetes(denied=frozenset({"create localsubjectaccessreviews"})) as (url, reviews):
+        settings = {"NORIA_KFP": api.host, "KUBECONFIG": kubeconfig(tmp_path, url)}
+        code, found = examine(noria.with_settings(**settings, NORIA_SERVING="kserve"))
+        well, words = found["rights to serve"]
+        assert (code, well, len(reviews)) == (1, None, 1)
+        assert "may do in namespace noria-serving is not known: you may not create localsubjectaccessreviews" in words
+        assert "--as system:serviceaccount:kubeflow:pipeline-runner`" in words
+        table = noria.with_settings(**settings, NORIA_SERVING="kserve")("doctor").out
+        assert [line for line in table.splitlines() if "?" in line.split()[:2] and "rights to serve" in line], table
+        assert examine(noria.with_settings(**settings))[1]["rights to serve"][0] is True, "nothing here needs them"
+
+
+def test_what_the_steps_on_the_cluster_are_told_counts_there(noria: Noria, tmp_path: Path) -> None:
+    there = {"NORIA_SERVING": "kserve", "NORIA_SERVING_NAMESPACE": "models"}
+    denied = frozenset({"list events"})
+    with KubeflowApi() as api, kubernetes(denied=denied, settings=there) as (url, reviews):
+        code, found = examine(noria.with_settings(NORIA_KFP=api.host, KUBECONFIG=kubeconfig(tmp_path, url)))
+    assert (code, found["rights to serve"][0]) == (1, False)
+    assert "in namespace models " in found["rights to serve"][1]
+    assert {one.asked["namespace"] for one in reviews} == {"models"}
 
 
 def test_what_is_old_or_not_allowed_is_told_with_what_to_do(noria: Noria, tmp_path: Path) -> None:
@@ -116,9 +207,8 @@ def test_what_is_old_or_not_allowed_is_told_with_what_to_do(noria: Noria, tmp_pa
     assert "expected 2.15 or later" in found["Kubeflow Pipelines"][1]
     assert found["KServe"] == (False, "0.15.0: expected 0.20 or later; bring it up to date")
     well, words = found["rights to serve"]
-    assert (well, "you may not get pods/log, patch inferenceservices.serving.kserve.io: bind the Role" in words) == (
-        False, True
-    )  # fmt: skip
+    assert well is False
+    assert "may not get pods/log, patch inferenceservices.serving.kserve.io: bind the Role" in words
     assert code == 1
 
 

@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kube import describe_cluster, forwarded, kubectl
+from cluster_place import MARK, Place, Spaces
+from cluster_telling import describe_cluster
+from kube import forwarded, kubectl, read, wait_until
 
-HERE = Path(__file__).parent
+ON_A_CLUSTER = Path(__file__).with_name("test_on_a_cluster.py")
 FAILED = pytest.StashKey[str]()
+TERMINATING_SECONDS = 300
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("KUBECONFIG"):
         reason = "no KUBECONFIG: set it to a cluster with Kubeflow Pipelines and KServe (`make cluster` makes one)"
         for item in items:
-            if HERE in item.path.parents:
+            if item.path == ON_A_CLUSTER:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
@@ -26,7 +29,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Add to a failure what Kubernetes tells, and remember it: what follows builds on it."""
     outcome = yield
     report = outcome.get_result()
-    if report.failed and HERE in item.path.parents:
+    if report.failed and item.path == ON_A_CLUSTER:
         item.session.stash.setdefault(FAILED, item.name)
         report.sections.append(("the cluster at that moment", describe_cluster()))
 
@@ -34,16 +37,51 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     name = item.session.stash.get(FAILED, "")
-    if name and HERE in item.path.parents:
-        pytest.skip(f"{name} failed: its cluster is left as it is; `make undeploy` takes all of it away")
+    if name and item.path == ON_A_CLUSTER:
+        pytest.skip(
+            f"{name} failed: its cluster is left as it is; these tests begin anew with what they left there, and "
+            "`make undeploy` takes all of it away"
+        )
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noria's home on this machine, with the key that the cluster comes to sign with."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Place:
+    """Where the tests put things: a cluster that answers, and has no Noria of somebody else's."""
+    kubectl("get", "--raw", "/readyz", seconds=60)
+    for kind in ("inferenceservices.serving.kserve.io", "workflows.argoproj.io"):
+        kubectl("get", "crd", kind, "--output=name")
+    found = Place.named(tmp_path_factory.mktemp("manifests"))
+    wait_until(
+        lambda: not _terminating(found.spaces), "namespaces that are being deleted are gone", TERMINATING_SECONDS
+    )
+    others = [name for name, ours in found.there().items() if not ours]
+    assert not others, (
+        f"there is namespace {', '.join(others)} already, and these tests take theirs away in the end: `make undeploy` "
+        f"if nobody needs it, or `kubectl label namespace {' '.join(others)} {MARK}=yes` if they may have it"
+    )
+    if found.there():
+        found.take_away(home)  # what a run that failed has left, with a ledger and an object store of its own
+    return found
+
+
+def _terminating(spaces: Spaces) -> list[str]:
+    found = [each for each in read("namespaces")["items"] if each["metadata"]["name"] in spaces.ours]
+    return [each["metadata"]["name"] for each in found if each["status"].get("phase") == "Terminating"]
 
 
 @pytest.fixture(scope="session")
 def kfp() -> Iterator[str]:
-    """Where Kubeflow Pipelines is: NORIA_KFP, or a way to its Service."""
+    """Where Kubeflow Pipelines is: NORIA_KFP, or a way to its Service, whichever namespace that is in."""
     if given := os.environ.get("NORIA_KFP"):
         yield given
-    else:
-        kubectl("get", "service", "ml-pipeline", "--namespace=kubeflow")
-        with forwarded("kubeflow", "service/ml-pipeline", 8888) as address:
-            yield address
+        return
+    found = read("services", "--all-namespaces", "--field-selector=metadata.name=ml-pipeline")["items"]
+    assert found, "no Service ml-pipeline in any namespace: install Kubeflow Pipelines 2.15 or later, or set NORIA_KFP"
+    with forwarded(found[0]["metadata"]["namespace"], "service/ml-pipeline", 8888) as address:
+        yield address

@@ -1,13 +1,14 @@
-"""kubectl, as the tests on a cluster use it, and all that a person would look up after a failure."""
+"""kubectl, as the tests on a cluster use it."""
 
 from __future__ import annotations
 
 import json
 import re
-import select
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,7 @@ from pathlib import Path
 from typing import Any
 
 KUBECTL = shutil.which("kubectl") or str(Path(sys.executable).with_name("kubectl"))
-OURS = ("noria", "noria-serving")
-NAMESPACES = (*OURS, "kubeflow")
-LINES = 40
+PATIENCE = 60.0  # for a way into the cluster
 Object = dict[str, Any]
 
 
@@ -32,80 +31,70 @@ def read(*words: str) -> Any:
     return json.loads(kubectl("get", *words, "--output=json"))
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float) -> None:
+def wait_until(true: Callable[[], object], what: str, seconds: float, seen: Callable[[], object] = lambda: "") -> None:
+    """Look once a second; where it does not come true, the assertion says what was `seen` last."""
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}; there was {seen()}"
         time.sleep(1)
 
 
 @contextmanager
 def forwarded(namespace: str, target: str, port: int) -> Iterator[str]:
-    """An address on this machine that leads to a port of a Service or Deployment."""
-    words = [KUBECTL, "port-forward", f"--namespace={namespace}", target, f":{port}"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
+    """An address on this machine that leads to a port of a Service or Deployment, again and again where that breaks."""
+    here = _free_port()
+    way = _Way([KUBECTL, "port-forward", f"--namespace={namespace}", target, f"{here}:{port}"])
+    thread = threading.Thread(target=way.keep_open)
+    thread.start()
     try:
-        assert select.select([process.stdout], [], [], 60)[0], f"no way to {target} in {namespace} within 60 s"
-        line = process.stdout.readline()
-        found = re.search(r"127\.0\.0\.1:(\d+)", line)
-        assert found, f"no way to {target} in {namespace}: {line}{process.stdout.read()}"
-        yield f"http://127.0.0.1:{found[1]}"
+        deadline = time.monotonic() + PATIENCE
+        while not _answers(here):
+            assert time.monotonic() < deadline, f"no way to {target} in {namespace} in {PATIENCE:.0f} s: {way.said}"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{here}"
     finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+        way.close()
+        thread.join()
 
 
-def describe_cluster() -> str:
-    """Nodes, pods, events, conditions and the last lines of every container that is ours or a step's."""
-    parts = [_tell("Nodes", "describe", "nodes")]
-    for namespace in NAMESPACES:
-        parts.append(_tell(f"Pods of {namespace}", "get", "pods", "--output=wide", f"--namespace={namespace}"))
-        events = _tell(
-            f"Events of {namespace}", "get", "events", "--sort-by=.lastTimestamp", f"--namespace={namespace}"
-        )
-        parts.append("\n".join(events.splitlines()[:2] + events.splitlines()[2:][-LINES:]))
-    parts.append(_conditions())
-    for namespace in OURS:
-        parts += _logs(namespace, "")
-    parts += _logs("kubeflow", "pipelines.kubeflow.org/v2_component=true")
-    return "\n\n".join(parts)
+class _Way:
+    """A `kubectl port-forward` that is begun anew when it ends: one that lost its pod, or a connection, never heals."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._words = words
+        self._ending = threading.Event()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self.said = "nothing was said yet"
+
+    def keep_open(self) -> None:
+        while not self._ending.is_set():
+            with self._lock:
+                if self._ending.is_set():
+                    return
+                self._process = subprocess.Popen(
+                    self._words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                )
+            said = self._process.communicate()[1]
+            self.said = re.sub(r"\s+", " ", said).strip() or self.said
+            self._ending.wait(0.5)
+
+    def close(self) -> None:
+        self._ending.set()
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
 
 
-def _tell(title: str, *words: str) -> str:
-    done = subprocess.run([KUBECTL, *words], capture_output=True, text=True, timeout=60, check=False)
-    return f"=== {title}\n{done.stdout}{done.stderr}"
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
-def _conditions() -> str:
-    lines = ["=== InferenceServices"]
-    found = subprocess.run(
-        [KUBECTL, "get", "inferenceservices", "--namespace=noria-serving", "--output=json"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    if found.returncode:
-        return f"{lines[0]}\n{found.stderr}"
-    for each in json.loads(found.stdout)["items"]:
-        meta, status = each["metadata"], each.get("status", {})
-        lines.append(f"{meta['name']}: {meta.get('annotations', {}).get('noria.dev/bundle', 'no bundle')}")
-        lines += [
-            f"  {one['type']}={one['status']} {one.get('reason', '')} {one.get('message', '')}"
-            for one in status.get("conditions", ())
-        ]
-    return "\n".join(lines)
-
-
-def _logs(namespace: str, selector: str) -> Iterator[str]:
-    """The last lines of each container of the pods there, and of the one before it where it began anew."""
-    words = [KUBECTL, "get", "pods", f"--namespace={namespace}", f"--selector={selector}", "--output=json"]
-    found = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    pods: list[Object] = json.loads(found.stdout)["items"] if found.returncode == 0 else []
-    for pod in pods:
-        status = pod.get("status", {})
-        for one in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-            where = (pod["metadata"]["name"], f"--container={one['name']}", f"--namespace={namespace}")
-            title = f"{namespace}/{where[0]} {one['name']}: {json.dumps(one.get('state', {}))}"
-            yield _tell(title, "logs", *where, f"--tail={LINES}")
-            if one.get("restartCount"):
-                yield _tell(f"{title}, before", "logs", *where, f"--tail={LINES}", "--previous")
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

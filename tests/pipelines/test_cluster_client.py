@@ -29,6 +29,7 @@ from pipelines.schedules import (
 )
 
 TEXT = "pipelineInfo: {name: noria-training}\n"
+RELEASES = ("2.15.0", "2.18.0")  # with nodes of Argo's, and with tasks of its own
 
 
 @pytest.fixture
@@ -102,7 +103,9 @@ def test_the_pods_work_as_whom_the_settings_name(api: KubeflowApi) -> None:
     assert api.runs[run.id]["service_account"] == "noria-steps"
 
 
-def test_a_step_is_one_thing_however_many_nodes_it_has(api: KubeflowApi, kubeflow: Kubeflow) -> None:
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_step_is_one_thing_however_many_nodes_it_has(api: KubeflowApi, kubeflow: Kubeflow, release: str) -> None:
+    api.release = release
     api.frames = [frame("RUNNING", settle="SUCCEEDED", ingest="cached", features="cached", train="RUNNING")]
     api.logs["train"] = "epoch 1\nepoch 2\n"
     run = kubeflow.run(api.add_run("x"))
@@ -117,11 +120,12 @@ def test_a_step_is_one_thing_however_many_nodes_it_has(api: KubeflowApi, kubeflo
     assert kubeflow.log(run.id, steps["train"].pod) == "epoch 1\nepoch 2\n"
 
 
+@pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("interface", [False, True])
 def test_a_log_is_read_through_the_api_server_and_through_the_user_interface(
-    api: KubeflowApi, kubeflow: Kubeflow, interface: bool
+    api: KubeflowApi, kubeflow: Kubeflow, interface: bool, release: str
 ) -> None:
-    api.interface = interface
+    api.interface, api.release = interface, release
     api.logs["train"] = "epoch 1\n"
     run = kubeflow.run(api.add_run("x"))
     pods = {step.name: step.pod for step in run.steps}
@@ -130,7 +134,11 @@ def test_a_log_is_read_through_the_api_server_and_through_the_user_interface(
     assert kubeflow.log(run.id, "another-pod-123") is None
 
 
-def test_what_a_condition_kept_out_was_skipped_and_what_never_began_too(api: KubeflowApi, kubeflow: Kubeflow) -> None:
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_a_condition_kept_out_was_skipped_and_what_never_began_too(
+    api: KubeflowApi, kubeflow: Kubeflow, release: str
+) -> None:
+    api.release = release
     api.frames = [all_done(deploy="SKIPPED")]
     refused = kubeflow.run(api.add_run("x"))
     assert (refused.steps[-1].state, refused.ended) == ("skipped", True)
@@ -144,6 +152,35 @@ def test_a_run_is_ended(api: KubeflowApi, kubeflow: Kubeflow) -> None:
     run = api.add_run("x")
     kubeflow.cancel(run)
     assert kubeflow.run(run).state == "CANCELED"
+
+
+def test_a_step_that_came_to_nothing_has_the_log_of_what_was_to_start_it(
+    api: KubeflowApi, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pods = [{"name": "x-driver", "type": "DRIVER"}]
+    tasks = [
+        {"name": "settle", "type": "RUNTIME", "state": "FAILED", "pods": pods},
+        {"name": "ingest", "type": "RUNTIME", "state": "RUNNING", "pods": pods},
+        {"name": "features", "type": "DAG", "state": "FAILED", "pods": pods},
+    ]
+    api.release = "2.18.0"
+    monkeypatch.setattr("kubeflow_api.tasks_of", lambda _: tasks)
+    api.frames = [frame("RUNNING"), frame("FAILED")]
+    run = api.add_run("x")
+    going, over = kubeflow.run(run).steps, kubeflow.run(run).steps
+    assert [(step.state, step.pod) for step in over[:3]] == [("failed", "x-driver"), ("stopped", ""), ("skipped", "")]
+    assert [(step.state, step.pod) for step in going[:3]] == [("failed", "x-driver"), ("running", ""), ("waiting", "")]
+
+
+@pytest.mark.parametrize("tasks", ["none", [{"name": 3}], [{"pods": "none"}]])
+def test_tasks_that_are_none_are_told_as_another_answer(
+    api: KubeflowApi, kubeflow: Kubeflow, tasks: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.release = "2.18.0"
+    monkeypatch.setattr("kubeflow_api.tasks_of", lambda _: tasks)
+    run = api.add_run("x")
+    with pytest.raises(ClusterError, match="answers, but not as Kubeflow Pipelines 2 does"):
+        kubeflow.run(run)
 
 
 def test_each_namespace_has_its_own_runs_where_kfp_has_many_users(api: KubeflowApi) -> None:
@@ -239,7 +276,7 @@ def test_without_a_cluster_nothing_is_asked() -> None:
         Kubeflow(KfpSettings(), steps=STEPS)
 
 
-def test_a_schedule_starts_one_run_at_a_time_and_makes_up_for_nothing(api: KubeflowApi, kubeflow: Kubeflow) -> None:
+def test_a_schedule_starts_one_run_at_a_time_without_catching_up(api: KubeflowApi, kubeflow: Kubeflow) -> None:
     for name, when in (("nightly", parse_when("0 2 * * *", "")), ("often", parse_when("", "6h"))):
         add_schedule(kubeflow, publish(kubeflow), experiment="flights", name=name, when=when, parameters={"days": 90})
     often, nightly = list_schedules(kubeflow, experiment="flights")
@@ -247,6 +284,8 @@ def test_a_schedule_starts_one_run_at_a_time_and_makes_up_for_nothing(api: Kubef
     assert (nightly.running, nightly.parameters) == (True, {"days": 90})
     for kept in api.schedules.values():
         assert (kept["no_catchup"], kept["max_concurrency"], kept["mode"]) == (True, 1, "ENABLE")
+        (version,) = api.versions  # the one of that moment, not whatever is the newest later
+        assert kept["pipeline_version_reference"]["pipeline_version_id"] == version
     pause_schedule(kubeflow, nightly.id)
     assert [one.running for one in list_schedules(kubeflow)] == [True, False]
     resume_schedule(kubeflow, nightly.id)

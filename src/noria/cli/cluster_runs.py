@@ -22,7 +22,8 @@ def list_runs(task: str, *, count: int, as_json: bool) -> None:
     kubeflow = connect().kubeflow
     runs = kubeflow.runs(experiment=task, count=count)
     if as_json:
-        print_json([{**asdict(run), "page": kubeflow.address_of(run.id)} for run in runs])
+        told = [{**asdict(run), "page": kubeflow.address_of(run.id)} for run in runs]
+        print_json([{name: value for name, value in run.items() if name != "steps"} for run in told])
         return
     if not runs:
         console().print(f"No run{f' of {task}' if task else ''} at {kubeflow.settings.host}: `noria submit` starts one")

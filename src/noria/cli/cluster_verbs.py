@@ -25,7 +25,10 @@ app.add_typer(schedule_app, name="schedule")
 ImageOption = Annotated[
     str, typer.Option("--image", metavar="NAME:TAG", help="The image of the steps; that of NORIA_IMAGE, unless given.")
 ]
-GpuOption = Annotated[int, typer.Option("--gpus", metavar="N", help="GPUs for the step that trains.", min=0, max=16)]
+GpuOption = Annotated[
+    int,
+    typer.Option("--gpus", metavar="N", help="1: a GPU for the step that trains; sets training.device.", min=0, max=1),
+]
 NodeOption = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--node", metavar="KEY=VALUE", help="A label that a step's node has to have; may be given again."),
@@ -155,7 +158,9 @@ def add(
 ) -> None:
     """Run the pipeline again and again.
 
-    One run at a time. What was missed while the schedule was paused, or the cluster was down, is not made up for.
+    One run at a time. Of the times that were missed, while the schedule was paused, or the cluster was down, or the run
+    before was going on, only the last is made up for. All runs have the image of now: after an upgrade, delete the
+    schedule and add it again.
 
     Example: noria schedule add --task flights --every 1d --days 90
     """
@@ -179,7 +184,7 @@ def pause(schedule: ScheduleArgument, json: JsonOption = False) -> None:
 
 @schedule_app.command(epilog=EXIT_CODES)
 def resume(schedule: ScheduleArgument, json: JsonOption = False) -> None:
-    """Start its runs again.
+    """Start its runs again; if any was missed meanwhile, the last of them at once.
 
     Example: noria schedule resume 3f2a91c0
     """

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from rich.text import Text
 
-from noria.cli.doctor_cluster import cluster_checks
+from noria.cli.doctor_cluster import UntoldError, cluster_checks
 from noria.cli.output import console, make_table, print_json
 from noria.cli.project import enter_project
 from noria.errors import NoriaError
@@ -20,21 +20,25 @@ from noria.settings import Settings
 from noria.steps.workspace import Workspace
 from noria.task import load_task, task_names
 
+MARKS = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[yellow]?[/yellow]"}
 NEEDED_BYTES = 2 * 2**30
 LIBRARIES = ("grpcio", "httptools", "kfp", "numpy", "onnx", "onnxruntime", "pyarrow", "torch", "torchvision")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at; `found` says what is there, or what to do."""
+    """One thing that was looked at; `found` says what is there, or what to do.
+
+    `well` is None where nobody can tell from here.
+    """
 
     what: str
-    well: bool
+    well: bool | None
     found: str
 
 
 def examine(*, as_json: bool) -> int:
-    """Look at everything a run needs; returns 1 if something is missing or broken."""
+    """Look at everything a run needs; returns 1 if something is missing or broken, or may be so."""
     findings = [_look("Python", _python), _look("libraries", _libraries), _look("project", _project)]
     if findings[-1].well:  # what is kept lies there: without it there is nothing to look at
         findings += [_look(what, check) for what, check in CHECKS.items()]
@@ -46,7 +50,7 @@ def examine(*, as_json: bool) -> int:
     else:
         table = make_table("Doctor", ["", "what", "found"])
         for finding in findings:
-            table.add_row("[green]✓[/green]" if finding.well else "[red]✗[/red]", finding.what, Text(finding.found))
+            table.add_row(MARKS[finding.well], finding.what, Text(finding.found))
         console().print(table)
     return 0 if all(finding.well for finding in findings) else 1
 
@@ -62,6 +66,8 @@ def _cluster() -> list[Finding]:
 def _look(what: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(what=what, well=True, found=check())
+    except UntoldError as error:
+        return Finding(what=what, well=None, found=str(error))
     except (NoriaError, OSError) as error:
         return Finding(what=what, well=False, found=str(error))
 

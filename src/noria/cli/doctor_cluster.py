@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,12 @@ from noria.settings import Settings
 OLDEST_KFP, OLDEST_KSERVE = (2, 15), (0, 20)
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 SECONDS = 3.0
+# Whom Kubeflow Pipelines runs steps as where a run names nobody: alone, and with many users.
+USUAL_ACCOUNT, USUAL_ACCOUNT_OF_MANY = "pipeline-runner", "default-editor"
+
+
+class UntoldError(NoriaError):
+    """It cannot be found out from here, and may be well."""
 
 
 def cluster_checks(settings: Settings) -> dict[str, Callable[[], str]]:
@@ -57,6 +64,7 @@ def _kserve(settings: Settings, *, named: bool) -> str:
         return _unneeded(settings, "no KUBECONFIG: nobody can look for it here")
     from cluster.examination import Examination
 
+    settings = _as_set_there(settings)
     examination = Examination.of(settings.serving.namespace)
     try:
         there = examination.has_kserve()
@@ -76,18 +84,61 @@ def _rights(settings: Settings, *, named: bool) -> str:
     from cluster.examination import Examination
     from cluster.permissions import VERBS
 
-    namespace = settings.serving.namespace
+    settings = _as_set_there(settings)
+    namespace, account = settings.serving.namespace, _account(settings)
+    who = f"service account {account[1]} of namespace {account[0]}" if account else "you"
     try:
-        lacking = Examination.of(namespace).lacking(VERBS)
+        examination = Examination.of(namespace)
+        if account and not examination.may_ask():
+            return _unneeded(settings, _untold(namespace, account), kind=UntoldError)
+        lacking = examination.lacking(VERBS, account)
     except ClusterError as error:
         return _unneeded(settings, str(error))
     if lacking:
-        return _unneeded(
-            settings,
-            f"in namespace {namespace} you may not {', '.join(lacking)}: bind the Role that the chart makes to whoever "
-            "deploys, or ask for it",
-        )
-    return f"in namespace {namespace} all {len(VERBS)} that the step deploy needs"
+        whom = "it, by the chart's value pipelines.serviceAccount" if account else "whoever deploys, or ask for it"
+        found = f"in namespace {namespace} {who} may not {', '.join(lacking)}"
+        return _unneeded(settings, f"{found}: bind the Role that the chart makes to {whom}")
+    return f"in namespace {namespace} {who} may do all {len(VERBS)} that the step deploy needs"
+
+
+def _account(settings: Settings) -> tuple[str, str] | None:
+    """Namespace and name of whom the step deploy works as; None where it runs here, as whoever types."""
+    if not settings.kfp.host:
+        return None
+    if settings.kfp.service_account:
+        return settings.kfp.namespace, settings.kfp.service_account
+    from noria.cli.kubeflow import connect
+
+    try:
+        many = connect().kubeflow.health.multi_user
+    except NoriaError:  # which the line about Kubeflow Pipelines tells
+        many = False
+    return settings.kfp.namespace, USUAL_ACCOUNT_OF_MANY if many else USUAL_ACCOUNT
+
+
+def _untold(namespace: str, account: tuple[str, str]) -> str:
+    who = f"system:serviceaccount:{account[0]}:{account[1]}"
+    return (
+        f"what {who}, whom the step deploy works as, may do in namespace {namespace} is not known: you may not create "
+        "localsubjectaccessreviews there; have somebody who may run `noria doctor`, or "
+        f"`kubectl auth can-i --list --namespace {namespace} --as {who}`"
+    )
+
+
+def _as_set_there(settings: Settings) -> Settings:
+    """With what the steps on the cluster are told about serving, where that can be read: it is what counts there."""
+    if not settings.kfp.host:
+        return settings
+    from cluster.examination import Examination
+    from pipelines.placement import SETTINGS
+
+    try:
+        there = Examination.of(settings.kfp.namespace).settings(SETTINGS)
+    except ClusterError:
+        return settings
+    serving = settings.serving
+    way, namespace = there.get("NORIA_SERVING"), there.get("NORIA_SERVING_NAMESPACE")
+    return replace(settings, serving=replace(serving, way=way or serving.way, namespace=namespace or serving.namespace))
 
 
 def _objects(settings: Settings) -> str:
@@ -122,10 +173,10 @@ def _registry(settings: Settings) -> str:
     return f"{where} answers"
 
 
-def _unneeded(settings: Settings, found: str) -> str:
+def _unneeded(settings: Settings, found: str, kind: type[NoriaError] = ClusterError) -> str:
     """A lack, told as a fault only where the settings need what is lacking."""
     if settings.serving.way == "kserve":
-        raise ClusterError(f"{found}. NORIA_SERVING is kserve, which needs it")
+        raise kind(f"{found}. NORIA_SERVING is kserve, which needs it")
     return f"{found}. Needed only with NORIA_SERVING=kserve"
 
 
