@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -27,12 +27,21 @@ class _Told(msgspec.Struct, frozen=True):
 class Api:
     """The objects of one namespace; ClusterError says what the server refused, or that it cannot be reached.
 
-    Every request may be sent again after a fault, so an answer that was lost does no harm: an apply and a delete come
-    to the same, and what is created or replaced is refused the second time, with ConflictError.
+    Every request may be sent again after a fault, `tries` times in all. What changes an object names the version that
+    it is to follow, so one whose answer was lost is refused the second time, with ConflictError.
     """
 
-    def __init__(self, client: Any, namespace: str, *, pause: float = 0.2) -> None:
-        self._client, self.namespace, self._pause = client, namespace, pause
+    def __init__(
+        self,
+        client: Any,
+        namespace: str,
+        *,
+        pause: float = 0.2,
+        tries: int = TRIES,
+        timeouts: tuple[float, float] = TIMEOUTS,
+    ) -> None:
+        self._client, self.namespace = client, namespace
+        self._pause, self._tries, self._timeouts = pause, tries, timeouts
 
     def get(self, kind: Resource, name: str) -> bytes | None:
         """The object as JSON; None where there is none."""
@@ -46,12 +55,14 @@ class Api:
         selectors = {"labelSelector": labels, "fieldSelector": fields}
         return self._send("GET", self._path(kind), query={name: text for name, text in selectors.items() if text})
 
-    def apply(self, kind: Resource, name: str, body: Mapping[str, Any]) -> bytes:
-        """Own the fields of the body, and set them; ConflictError where another field manager owns one."""
+    def apply(self, kind: Resource, name: str, body: Mapping[str, Any], *, check: Callable[[], None]) -> bytes:
+        """Own the fields of the body, and set them; `check` raises before a try that must not be made any more.
+
+        ConflictError where another field manager owns one, or the object is not of the body's resourceVersion.
+        """
         query = {"fieldManager": MANAGER, "force": "false"}
-        return self._send(
-            "PATCH", self._path(kind, name), query=query, body=body, content="application/apply-patch+yaml"
-        )
+        content = "application/apply-patch+yaml"
+        return self._send("PATCH", self._path(kind, name), query=query, body=body, content=content, check=check)
 
     def create(self, kind: Resource, body: Mapping[str, Any]) -> bytes:
         return self._send("POST", self._path(kind), body=body)
@@ -60,11 +71,12 @@ class Api:
         """Put the object in place of the one of its resourceVersion; ConflictError where that one has changed."""
         return self._send("PUT", self._path(kind, name), body=body)
 
-    def delete(self, kind: Resource, name: str, *, uid: str) -> None:
-        """Remove this very object; one that is gone is no error."""
-        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+    def delete(self, kind: Resource, name: str, *, uid: str, version: str, check: Callable[[], None]) -> None:
+        """Remove this very object in this version; one that is gone is no error, and `check` is as of `apply`."""
+        same = {"uid": uid, "resourceVersion": version}
+        body = {"preconditions": same, "propagationPolicy": "Background"}
         try:
-            self._send("DELETE", self._path(kind, name), body=body)
+            self._send("DELETE", self._path(kind, name), body=body, check=check)
         except MissingError:
             return
 
@@ -85,16 +97,18 @@ class Api:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         content: str = "application/json",
+        check: Callable[[], None] = lambda: None,
     ) -> bytes:
         from urllib3.exceptions import HTTPError
 
         address = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         data = msgspec.json.encode(body) if body is not None else None
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self._tries + 1):
+            check()
             try:
                 status, text = self._send_once(method, address, data, content)
             except HTTPError as error:
-                if attempt == TRIES:
+                if attempt == self._tries:
                     raise ClusterError(
                         f"Kubernetes at {self._client.configuration.host} does not answer ({error}): expected its API "
                         "server; look at KUBECONFIG, or at the network policy of the step"
@@ -102,10 +116,10 @@ class Api:
             else:
                 if status < REFUSED:
                     return text
-                if attempt == TRIES or (status < FAULT and status != TOO_MANY):
+                if attempt == self._tries or (status < FAULT and status != TOO_MANY):
                     raise _refusal(method, path, status, text)
             time.sleep(self._pause * 2 ** (attempt - 1))
-        raise ClusterError(f"Kubernetes was asked {TRIES} times for nothing: run again")
+        raise ClusterError(f"Kubernetes was asked {self._tries} times for nothing: run again")
 
     def _send_once(self, method: str, address: str, data: bytes | None, content: str) -> tuple[int, bytes]:
         from urllib3 import Timeout
@@ -114,7 +128,7 @@ class Api:
         if data is not None:
             headers["Content-Type"] = content
         self._client.update_params_for_auth(headers, [], ["BearerToken"])  # which reads a token anew that has changed
-        connect, read = TIMEOUTS
+        connect, read = self._timeouts
         response = self._client.rest_client.pool_manager.request(
             method, address, body=data, headers=headers, timeout=Timeout(connect=connect, read=read), retries=False,
             redirect=False,
@@ -138,7 +152,7 @@ def _refusal(method: str, path: str, status: int, text: bytes) -> ClusterError:
     )
 
 
-def connect(namespace: str) -> Api:
+def connect(namespace: str, *, tries: int = TRIES, timeouts: tuple[float, float] = TIMEOUTS) -> Api:
     """The API of the cluster that KUBECONFIG names, or of the one that this runs in; ClusterError if there is none."""
     from kubernetes import client, config
     from kubernetes.config import ConfigException
@@ -154,4 +168,4 @@ def connect(namespace: str) -> Api:
             f"no cluster is known here ({error}): expected a KUBECONFIG, or a pod with the token of its service "
             "account; set NORIA_SERVING=ledger where there is no cluster"
         ) from error
-    return Api(client.ApiClient(settings), namespace)
+    return Api(client.ApiClient(settings), namespace, tries=tries, timeouts=timeouts)

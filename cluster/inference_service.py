@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from cluster.permissions import SERVICES
+from cluster.quantities import AMOUNTS, is_same_amount
 from noria.errors import UsageError
 
 BUNDLE = "noria.dev/bundle"  # an annotation with the whole digest, and a label with as much as fits
@@ -91,16 +92,26 @@ def uid_of(manifest: Manifest) -> str:
     return str(_at(manifest, "metadata").get("uid", ""))
 
 
-def holds(live: Any, wanted: Any) -> bool:
+def version_of(manifest: Manifest) -> str:
+    return str(_at(manifest, "metadata").get("resourceVersion", ""))
+
+
+def holds(live: Any, wanted: Any, *, amounts: bool = False) -> bool:
     """Whether the live object has all that is wanted; what the cluster or others have added to it does not matter.
 
     The plan does not count: pods take the annotations over, and would start anew for another run with the same bundle.
+    Nor does it how an amount is written.
     """
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping) and all(
-            holds(live.get(key), value) for key, value in wanted.items() if key != PLAN
+            holds(live.get(key), value, amounts=amounts or key in AMOUNTS)
+            for key, value in wanted.items()
+            if key != PLAN
         )
-    return bool(live == wanted)
+    if isinstance(wanted, list):
+        same = isinstance(live, list) and len(live) == len(wanted)
+        return same and all(holds(*pair, amounts=amounts) for pair in zip(live, wanted, strict=True))
+    return is_same_amount(live, wanted) if amounts else bool(live == wanted)
 
 
 def _laid_over(below: Manifest, above: Manifest) -> dict[str, Any]:

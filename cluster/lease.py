@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +39,7 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
     acquire_time: str | None = None
+    renew_time: str | None = None
     lease_transitions: int | None = None
 
 
@@ -63,8 +64,13 @@ class Held:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self) -> None:
-        """ConflictError if the turn may have gone to somebody else by now."""
-        if self.lost or time.monotonic() - self.renewed > self.pace.lasts:
+        """ConflictError if the turn may have gone to somebody else by now.
+
+        Who was stopped for longer than it lasts, or could not reach the cluster, has it still if nobody took it.
+        """
+        if not self.lost and self._is_overdue():
+            self.renew()
+        if self.lost or self._is_overdue():
             raise ConflictError(
                 f"the turn {self.name} in namespace {self.api.namespace} was lost ({self.lost or 'not renewed'}): "
                 "expected to keep it to the end; run this again"
@@ -83,6 +89,9 @@ class Held:
         """End the turn; where that fails, it ends by itself."""
         with suppress(ClusterError):
             self._write("")
+
+    def _is_overdue(self) -> bool:
+        return time.monotonic() - self.renewed > self.pace.lasts
 
     def _write(self, who: str) -> None:
         with self._lock:
@@ -105,9 +114,12 @@ class Held:
 
 
 @contextmanager
-def hold(api: Api, name: str, who: str, pace: Pace) -> Iterator[Held]:
-    """Hold the lease for as long as the block runs; ConflictError says who holds it already."""
-    held = _take(api, name, f"{who} ({uuid.uuid4().hex[:8]})", pace)
+def hold(api: Api, name: str, who: str, pace: Pace, *, hear: Callable[[str], None] = lambda _: None) -> Iterator[Held]:
+    """Hold the lease for as long as the block runs; ConflictError says who holds it already.
+
+    `hear` gets who had it last, where it has to be waited whether that one is still alive.
+    """
+    held = _take(api, name, f"{who} ({uuid.uuid4().hex[:8]})", pace, hear)
     ended = threading.Event()
 
     def renew() -> None:
@@ -120,23 +132,26 @@ def hold(api: Api, name: str, who: str, pace: Pace) -> Iterator[Held]:
         yield held
     finally:
         ended.set()
-        thread.join()
-        held.let_go()
+        thread.join(pace.lasts / 3)
+        if not thread.is_alive():  # one that waits for an answer may wait for long: then the turn ends by itself
+            held.let_go()
 
 
-def _take(api: Api, name: str, who: str, pace: Pace) -> Held:
+def _take(api: Api, name: str, who: str, pace: Pace, hear: Callable[[str], None]) -> Held:
     """Take the lease where nobody has it, or where its holder gave no sign of life for as long as it lasts."""
     seen, since = "", time.monotonic()
     while True:
         found = api.get(LEASES, name)
         lease = _decode(found) if found is not None else _Lease(metadata=_Meta())
-        holder = lease.spec.holder_identity or ""
+        holder, lasts = lease.spec.holder_identity or "", lease.spec.lease_duration_seconds or pace.lasts
         # Clocks of two machines may differ, so only what passes here counts, as in Kubernetes' own leader election.
         if lease.metadata.resource_version != seen:
             if seen and holder not in ("", who):
-                raise _refusal(api, name, lease)
+                raise _refusal(api, name, lease, lasts)
+            if holder not in ("", who):
+                hear(f"{holder} has the turn: waiting {lasts:.0f} s at most for a sign of life, or the end, of that")
             seen, since = lease.metadata.resource_version, time.monotonic()
-        if holder in ("", who) or time.monotonic() - since > (lease.spec.lease_duration_seconds or pace.lasts):
+        if holder in ("", who) or time.monotonic() - since > lasts:
             with suppress(ConflictError):  # somebody else was first: look again
                 return _make(api, name, who, pace, lease, found is None)
         time.sleep(min(pace.look, pace.lasts / 4))
@@ -149,11 +164,12 @@ def _make(api: Api, name: str, who: str, pace: Pace, lease: _Lease, new: bool) -
     return Held(api=api, name=name, who=who, pace=pace, lease=_decode(written), since=since, note=note, renewed=at)
 
 
-def _refusal(api: Api, name: str, lease: _Lease) -> ConflictError:
+def _refusal(api: Api, name: str, lease: _Lease, lasts: float) -> ConflictError:
     return ConflictError(
         f"{lease.spec.holder_identity} has the turn {name} in namespace {api.namespace} since "
-        f"{lease.spec.acquire_time}, and is at work: expected one release of a task at a time; run this again when "
-        "that one has ended"
+        f"{lease.spec.acquire_time}, and is at work (last sign of life {lease.spec.renew_time}): expected one release "
+        f"of a task at a time; run this again when that one has ended, or at any time after it was killed: its turn "
+        f"ends {lasts:.0f} s after the last sign, which the next one waits for"
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from noria.errors import ClusterError
 
 T = TypeVar("T")
+OLDEST = "1.32"  # of Kubernetes, because KServe asks for it; what a release itself asks for is older
 
 
 def read(data: bytes, kind: type[T]) -> T:
@@ -17,8 +18,8 @@ def read(data: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as error:
         raise ClusterError(
-            f"Kubernetes tells of a {kind.__name__} what cannot be read ({error}): expected KServe v1beta1 and "
-            "Kubernetes 1.29 or later"
+            f"Kubernetes tells of a {kind.__name__} what cannot be read ({error}): expected KServe 0.20 or later, on "
+            f"Kubernetes {OLDEST} or later; `noria doctor` says which KServe there is"
         ) from error
 
 
@@ -29,13 +30,8 @@ class Condition(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class _Address(msgspec.Struct, frozen=True):
-    url: str = ""
-
-
 class _ServiceStatus(msgspec.Struct, frozen=True):
     conditions: tuple[Condition, ...] = ()
-    address: _Address = _Address()
 
 
 class Service(msgspec.Struct, frozen=True):

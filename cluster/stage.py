@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import http.client
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from cluster.api import Api, connect
+from cluster.change import look, put_in_place, remove
 from cluster.diagnosis import diagnose
-from cluster.inference_service import Manifest, digest_of, holds, parse_overlay, render, source_of, uid_of
+from cluster.doors import Doors
+from cluster.inference_service import Manifest, digest_of, parse_overlay, render, source_of
 from cluster.lease import Held, Pace, hold
-from cluster.objects import read
-from cluster.permissions import SERVICES
-from cluster.rollout import read_service, wait_until_rolled_out
-from noria.errors import ClusterError, ServingError, UsageError
+from cluster.rollout import wait_until_rolled_out
+from noria.errors import ClusterError, UsageError
 from noria.ml.progress import Progress
-from noria.steps.served import TIMEOUT_SECONDS
 from noria.steps.workspace import Workspace
 
 LOOK_SECONDS = 2.0
+BRIEF = (3.0, 5.0)  # seconds to connect and to read, where a person waits for the answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +31,7 @@ class KServe:
 
     api: Api
     address_of: Callable[[str], str]
+    doors: Callable[[str, str], Doors] = Doors.of  # of a task's Service in a namespace
     overlay: Manifest
     seconds: float  # until a bundle has to serve
     progress: Progress
@@ -43,8 +41,12 @@ class KServe:
     @contextmanager
     def turn(self, task: str, who: str) -> Iterator[KServeTurn]:
         """The turn for a task; ConflictError says who has it already."""
-        with _ended_in_order(), hold(self.api, f"noria-{task}", who, self.pace) as held:
-            turn = KServeTurn(stage=self, task=task, held=held)
+
+        def hear(text: str) -> None:
+            self.progress(text, None)
+
+        with hold(self.api, f"noria-{task}", who, self.pace, hear=hear) as held:
+            turn = KServeTurn(stage=self, task=task, held=held, doors=self.doors(task, self.api.namespace))
             yield turn
             held.note = turn.served or held.note  # not reached where the release failed
 
@@ -56,52 +58,45 @@ class KServeTurn:
     stage: KServe
     task: str
     held: Held
+    doors: Doors
     served: str = ""
     told: str = ""
+
+    def named(self) -> str:
+        """The bundle that the object names, "" without an object or in one that is not a release's."""
+        live = look(self.stage.api, self.task)
+        return digest_of(live) if live is not None else ""
 
     def bring_up(self, bundle: str, *, plan: str) -> None:
         """Apply the object that names the bundle, unless it is there, and wait until its pods are there as well."""
         stage, uri = self.stage, self.stage.address_of(bundle)
-        wanted, live = self._render(bundle, plan), self._live()
-        changed = live is None or not holds(live, wanted)
-        if changed:
-            self.held.check()
-            stage.progress(f"InferenceService {self.task} is to serve {bundle[:12]}", None)
-            stage.api.apply(SERVICES, self.task, wanted)
+        stage.progress(f"InferenceService {self.task} is to serve {bundle[:12]}", None)
+        wanted = self._render(bundle, plan)
+        changed = put_in_place(stage.api, self.task, wanted, check=self.held.check)
         wait_until_rolled_out(stage.api, self.task, uri, seconds=stage.seconds, pause=stage.look, hear=self._hear)
         self.held.check()
         if changed or self._noted(bundle) is None:
             self.served = msgspec.json.encode(wanted).decode()
 
     def reach(self) -> http.client.HTTPConnection:
-        """A new connection to the Service; ServingError where KServe has given it no address over HTTP."""
-        service = read_service(self.stage.api, self.task)
-        default = f"http://{self.task}-predictor.{self.stage.api.namespace}.svc"
-        address = (service.status.address.url if service else "") or default
-        parts = urlsplit(address)
-        if parts.scheme != "http" or not parts.hostname:
-            raise ServingError(f"InferenceService {self.task} is at {address}: expected http://host within the cluster")
-        return http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_SECONDS)
+        """A new connection to the Service; ServingError where no port of it takes one."""
+        return self.doors.enter()
 
     def explain(self) -> str:
         """What Kubernetes tells of the object and its pods."""
         try:
-            live = self._live()
+            live = look(self.stage.api, self.task)
         except ClusterError as error:
             return f"Kubernetes tells nothing: {error}"
         return diagnose(self.stage.api, self.task, source_of(live) if live else "")
 
     def put_back(self, bundle: str, champion: str) -> bool:
         """Apply the champion's object as it was when it came up, or remove that of the bundle."""
-        live = self._live()
-        if live is None or digest_of(live) != bundle:
-            return False
-        self.held.check()
-        if champion:
-            self.stage.api.apply(SERVICES, self.task, self._noted(champion) or self._render(champion, ""))
-        else:
-            self.stage.api.delete(SERVICES, self.task, uid=uid_of(live))
-        return True
+        api, check = self.stage.api, self.held.check
+        if not champion:
+            return remove(api, self.task, bundle, check=check)
+        wanted = self._noted(champion) or self._render(champion, "")
+        return put_in_place(api, self.task, wanted, check=check, of_bundle=bundle)
 
     def _hear(self, missing: str) -> None:
         self.held.check()
@@ -121,10 +116,6 @@ class KServeTurn:
             return None
         same = (digest_of(noted), source_of(noted)) == (bundle, self.stage.address_of(bundle))
         return noted if same else None
-
-    def _live(self) -> Manifest | None:
-        found = self.stage.api.get(SERVICES, self.task)
-        return None if found is None else read(found, dict[str, Any])
 
 
 def stage_of(workspace: Workspace, progress: Progress) -> KServe | None:
@@ -146,19 +137,7 @@ def stage_of(workspace: Workspace, progress: Progress) -> KServe | None:
     )
 
 
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM, by which a pod is ended, run what puts things back; Kubernetes leaves half a minute for that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt that
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def named_bundle(namespace: str, task: str) -> str:
+    """The bundle that the task's InferenceService names, "" where none does; asked once, for somebody who waits."""
+    live = look(connect(namespace, tries=1, timeouts=BRIEF), task)
+    return digest_of(live) if live is not None else ""

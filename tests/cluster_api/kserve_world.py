@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster_api.kube_objects import Objects
+from cluster_api.kube_service import Service
 
 from noria.schema import Schema
 from noria.steps.served import serving
@@ -44,6 +45,7 @@ class KServe:
         self._serving = ""  # the digest that the Service leads to
         self._failed = ""  # what the storage container said of the bundle
         self._looked = 0
+        self.service = Service(lambda: self._port(self._serving) if self._serving else 0)
 
     @property
     def template(self) -> dict[str, str]:
@@ -51,6 +53,7 @@ class KServe:
         return dict(self._template)
 
     def close(self) -> None:
+        self.service.close()
         self._exit.close()
 
     @property
@@ -114,7 +117,7 @@ class KServe:
         # The Deployment's generation, and not the object's own: so does KServe.
         status: dict[str, Any] = {"conditions": [condition], "observedGeneration": self.generation}
         if ready:
-            status["address"] = {"url": f"http://127.0.0.1:{self._port(self._serving)}"}
+            status["address"] = {"url": f"https://{self.task}-predictor.example.com"}  # with urlScheme https
         return status
 
     def _deployment(self) -> dict[str, Any]:
@@ -176,6 +179,10 @@ class KServe:
         return done.stderr if done.returncode else ""
 
     def _port(self, digest: str) -> int:
+        with self._lock:
+            return self._started(digest)
+
+    def _started(self, digest: str) -> int:
         if digest not in self._ports:
             words = ["--bundle", str(self.folder / digest), "--name", self.task, "--trusted-keys", str(self.keys)]
             client = self._exit.enter_context(serving(words, model=self.task, schema=self.schema, root=ROOT))

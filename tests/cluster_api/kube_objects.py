@@ -11,7 +11,13 @@ from typing import Any
 
 Path = tuple[str, ...]
 Key = tuple[str, str, str]  # resource, namespace, name
-IDENTITY: frozenset[Path] = frozenset({("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")})
+IDENTITY: frozenset[Path] = frozenset(
+    {
+        ("apiVersion",),
+        ("kind",),
+        *(("metadata", name) for name in ("name", "namespace", "uid", "resourceVersion")),
+    }
+)
 
 
 class RefusedError(Exception):
@@ -35,7 +41,7 @@ class Objects:
         self.lock = threading.RLock()
         self.history: list[tuple[str, str, str]] = []  # verb, resource, name
         self._kept: dict[Key, Kept] = {}
-        self._version = 0
+        self._version = 1  # etcd is at 1 before the first write
 
     def get(self, key: Key) -> dict[str, Any] | None:
         with self.lock:
@@ -72,6 +78,7 @@ class Objects:
 
     def apply(self, key: Key, manager: str, body: Mapping[str, Any], *, force: bool) -> dict[str, Any]:
         with self.lock:
+            self._check_identity(key, body["metadata"])
             if key not in self._kept:
                 self.create(key, {**body, "metadata": {**body["metadata"]}})
                 self._kept[key].owners[manager] = set(_leaves(body)) - IDENTITY
@@ -92,11 +99,12 @@ class Objects:
                 return self._written("patch", key)
             return copy.deepcopy(kept.content)
 
-    def delete(self, key: Key, uid: str = "") -> None:
+    def delete(self, key: Key, preconditions: Mapping[str, str]) -> None:
         with self.lock:
             kept = self._find(key)
-            if uid and uid != kept.content["metadata"]["uid"]:
-                raise RefusedError(409, f"Precondition failed: UID in precondition: {uid}")
+            for name, value in preconditions.items():
+                if value != kept.content["metadata"][name]:
+                    raise RefusedError(409, f"Precondition failed: {name} in precondition: {value}")
             del self._kept[key]
             self.history.append(("delete", key[0], key[2]))
 
@@ -107,6 +115,18 @@ class Objects:
                 kept.content["status"] = copy.deepcopy(dict(status))
                 self._version += 1
                 kept.content["metadata"]["resourceVersion"] = str(self._version)
+
+    def _check_identity(self, key: Key, metadata: Mapping[str, Any]) -> None:
+        """As API servers do: a version matters only where there is an object, an identity always."""
+        kept = self._kept.get(key)
+        if kept is None and metadata.get("uid"):
+            raise RefusedError(409, f"uid mismatch: {metadata['uid']}, and no existing object was found")
+        if kept is not None:
+            now = kept.content["metadata"]
+            if metadata.get("resourceVersion", now["resourceVersion"]) != now["resourceVersion"]:
+                raise RefusedError(409, f"{key[0]} {key[2]!r}: the object has been modified")
+            if metadata.get("uid", now["uid"]) != now["uid"]:
+                raise RefusedError(422, "metadata.uid: Invalid value: field is immutable")
 
     def _check_owners(self, key: Key, manager: str, paths: set[Path], body: Mapping[str, Any]) -> None:
         kept = self._kept[key]

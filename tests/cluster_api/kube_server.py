@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif asked.verb == "patch":
             answer = self.patch(key, asked, query, body)
         else:
-            objects.delete(key, body.get("preconditions", {}).get("uid", ""))
+            objects.delete(key, body.get("preconditions", {}))
             answer = {"kind": "Status", "status": "Success"}
         if answer is None:
             raise RefusedError(404, f"{resource} {name!r} not found")

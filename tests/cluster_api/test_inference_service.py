@@ -99,3 +99,36 @@ def test_what_a_cluster_adds_and_the_plan_do_not_make_another_object() -> None:
     assert holds(live, again)
     assert not holds(live, made(OVERLAY))
     assert not holds(live, render("fashion", "noria-serving", "e" * 64, URI, PLAN, {}))
+
+
+def resources(cpu: object, memory: object) -> dict[str, Any]:
+    return made({"spec": {"predictor": {"model": {"resources": {"requests": {"cpu": cpu, "memory": memory}}}}}})
+
+
+@pytest.mark.parametrize(("cpu", "memory"), [("1", "2Gi"), (1, "2048Mi"), ("1000m", 2147483648), ("1.0", "2097152Ki")])
+def test_an_amount_that_kubernetes_writes_anew_is_no_other_object(cpu: object, memory: object) -> None:
+    assert holds(resources("1", "2Gi"), resources(cpu, memory))
+    assert holds(resources(cpu, memory), resources("1000m", "2048Mi"))
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory"), [("1001m", "2Gi"), ("1", "2G"), ("one", "2Gi"), (None, "2Gi"), (True, "2Gi")]
+)
+def test_another_amount_is(cpu: object, memory: object) -> None:
+    assert not holds(resources("1", "2Gi"), resources(cpu, memory))
+
+
+def test_what_only_looks_like_an_amount_is_compared_as_it_is() -> None:
+    one, other = ({"metadata": {"annotations": {"prometheus.io/port": port}}} for port in ("1000m", "1"))
+    assert not holds(made(one), made(other))
+
+
+def test_items_of_a_list_are_looked_at_one_by_one() -> None:
+    def sidecar(cpu: str, **more: object) -> dict[str, Any]:
+        return made(
+            {"spec": {"predictor": {"containers": [{"name": "s", "resources": {"limits": {"cpu": cpu}}, **more}]}}}
+        )
+
+    assert holds(sidecar("1", imagePullPolicy="Always"), sidecar("1000m"))
+    assert not holds(sidecar("1"), sidecar("2"))
+    assert not holds(made(), sidecar("1"))

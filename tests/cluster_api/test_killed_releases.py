@@ -14,17 +14,19 @@ from cluster_api.candidates import Release
 from cluster_api.kube_server import Asked
 from cluster_api.surroundings import ROOT, Cluster
 
-from noria.errors import ReleaseError
+from noria.errors import LedgerError, ReleaseError
 
 DRIVER = Path(__file__).with_name("deploying.py")
 
 
-def start(release: Release, environment: dict[str, str], tmp_path: Path) -> subprocess.Popen[str]:
+def start(
+    cluster: Cluster, release: Release, environment: dict[str, str], tmp_path: Path, *, read: bool = False
+) -> subprocess.Popen[str]:
     words = tmp_path / "words.json"
     words.write_text(json.dumps(release.words))
     return subprocess.Popen(
-        [sys.executable, str(DRIVER), str(words)], cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        [sys.executable, str(DRIVER), str(words), str(cluster.world.service.port)], cwd=ROOT, env=environment,
+        text=True, stdout=subprocess.PIPE if read else subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -34,16 +36,20 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 class Killing:
-    """Kills a process once the cluster has done the n-th request of a kind, before it hears of that."""
+    """Kills a process once the cluster has done the n-th request of a kind, before the process hears of that."""
 
     def __init__(self, cluster: Cluster, verb: str, resource: str, count: int = 1) -> None:
         self.cluster, self.verb, self.resource, self.left = cluster, verb, resource, count
         self.ready, self.process = threading.Event(), None
         self.only: Callable[[], bool] = lambda: True
-        cluster.server.after = self
+        cluster.server.after = self.hear
+        cluster.world.service.entered = lambda: self.count("enter", "service")
 
-    def __call__(self, asked: Asked) -> None:
-        if (asked.verb, asked.resource) == (self.verb, self.resource) and self.left and self.only():
+    def hear(self, asked: Asked) -> None:
+        self.count(asked.verb, asked.resource)
+
+    def count(self, verb: str, resource: str) -> None:
+        if (verb, resource) == (self.verb, self.resource) and self.left and self.only():
             self.left -= 1
             if not self.left:
                 self.ready.wait(30)
@@ -62,8 +68,8 @@ class Killing:
         ("create", "leases", 1),  # has the turn
         ("patch", "inferenceservices", 1),  # has changed what serves
         ("get", "deployments", 2),  # waits
-        ("get", "inferenceservices", 4),  # tries it
-        ("get", "inferenceservices", 11),  # tries its last rows
+        ("enter", "service", 1),  # tries it
+        ("enter", "service", 2),  # tries its last rows
     ],
 )
 def test_a_killed_release_is_completed_by_the_next(
@@ -71,7 +77,7 @@ def test_a_killed_release_is_completed_by_the_next(
 ) -> None:
     release = cluster.candidates.judged(1.0)
     killing = Killing(cluster, verb, resource, count)
-    process = start(release, environment, tmp_path)
+    process = start(cluster, release, environment, tmp_path)
     killing.watch(process)
     code, err = end(process)
     assert code == -9, err
@@ -90,7 +96,7 @@ def test_one_that_is_killed_after_its_entry_has_nothing_left_to_do(
     release = cluster.candidates.judged(1.0)
     killing = Killing(cluster, "update", "leases")
     killing.only = lambda: cluster.candidates.champion == release.digest
-    process = start(release, environment, tmp_path)
+    process = start(cluster, release, environment, tmp_path)
     killing.watch(process)
     code, err = end(process)
     assert code == -9, err
@@ -107,7 +113,7 @@ def test_one_that_is_killed_and_then_does_not_come_up_gives_way_to_the_champion(
     before, release = cluster.live, cluster.candidates.judged(2.0)
     assert before is not None
     killing = Killing(cluster, "patch", "inferenceservices")
-    process = start(release, environment, tmp_path)
+    process = start(cluster, release, environment, tmp_path)
     killing.watch(process)
     assert end(process)[0] == -9
     assert cluster.serves == release.digest
@@ -129,7 +135,7 @@ def test_one_that_is_told_to_end_puts_back_what_served(
     cluster.world.behaviours[release.digest] = "never ready"
     waits = threading.Event()
     cluster.server.after = lambda asked: waits.set() if asked.resource == "pods" else None
-    process = start(release, environment, tmp_path)
+    process = start(cluster, release, environment, tmp_path)
     assert waits.wait(60)
     process.terminate()
     code, err = end(process)
@@ -138,3 +144,84 @@ def test_one_that_is_told_to_end_puts_back_what_served(
     last = cluster.candidates.ledger.entries()[-1]
     assert (last.kind, last.bundle) == ("put-back", release.digest)
     assert "stopped" in last.reason
+
+
+def test_one_whose_output_nobody_reads_any_more_puts_back_what_served(
+    cluster: Cluster, champion: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """As in a pod of Kubeflow Pipelines, whose launcher reads the step's output and hears SIGTERM before it."""
+    release = cluster.candidates.judged(2.0)
+    cluster.world.behaviours[release.digest] = "never ready"
+    waits = threading.Event()
+    cluster.server.after = lambda asked: waits.set() if asked.resource == "pods" else None
+    process = start(cluster, release, environment, tmp_path, read=True)
+    assert waits.wait(60)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(60) == 128 + 15
+    assert cluster.serves == cluster.candidates.champion == champion
+    last = cluster.candidates.ledger.entries()[-1]
+    assert (last.kind, last.bundle) == ("put-back", release.digest)
+
+
+def test_one_that_is_told_to_end_while_it_puts_back_comes_to_the_end_of_that(
+    cluster: Cluster, champion: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    release = cluster.candidates.judged(2.0)
+    cluster.world.behaviours[release.digest] = "crash loop"
+    started, processes = threading.Event(), []
+
+    def tell(asked: Asked) -> None:
+        if asked.verb == "patch" and cluster.serves == champion:
+            assert started.wait(30)
+            processes[0].terminate()
+
+    cluster.server.after = tell
+    processes.append(start(cluster, release, environment, tmp_path))
+    started.set()
+    code, err = end(processes[0])
+    assert code == 128 + 15, err
+    assert cluster.serves == cluster.candidates.champion == champion
+    last = cluster.candidates.ledger.entries()[-1]
+    assert (last.kind, last.bundle) == ("put-back", release.digest)
+
+
+@pytest.fixture
+def left(cluster: Cluster, champion: str, environment: dict[str, str], tmp_path: Path) -> Release:
+    """A release that was killed once it had changed what serves."""
+    release = cluster.candidates.judged(2.0)
+    killing = Killing(cluster, "patch", "inferenceservices")
+    process = start(cluster, release, environment, tmp_path)
+    killing.watch(process)
+    assert end(process)[0] == -9
+    assert (cluster.serves, cluster.candidates.champion) == (release.digest, champion)
+    cluster.server.after = lambda _: None
+    return release
+
+
+def test_what_a_killed_release_left_is_put_back_and_recorded_by_the_next_one(
+    cluster: Cluster, champion: str, left: Release
+) -> None:
+    other = cluster.candidates.judged(3.0)
+    cluster.candidates.deploy(other, cluster.stage())
+    assert cluster.serves == cluster.candidates.champion == other.digest
+    assert cluster.world.starts == [champion, left.digest, champion, other.digest]
+    back, promoted = cluster.candidates.ledger.entries()[-2:]
+    assert (back.kind, back.bundle, back.champion) == ("put-back", left.digest, champion)
+    assert "without a word" in back.reason
+    assert (promoted.kind, promoted.bundle) == ("promoted", other.digest)
+    assert cluster.candidates.ledger.verify() == ()
+
+
+def test_a_killed_release_that_came_too_late_does_not_stay_when_it_is_begun_again(
+    cluster: Cluster, left: Release
+) -> None:
+    rival = cluster.candidates.judged(3.0)
+    cluster.candidates.deploy(rival, None)
+    with pytest.raises(LedgerError, match="the champion changed"):
+        cluster.candidates.deploy(left, cluster.stage())
+    assert cluster.serves == cluster.candidates.champion == rival.digest
+    last = cluster.candidates.ledger.entries()[-1]
+    assert (last.kind, last.bundle, last.champion) == ("put-back", left.digest, rival.digest)

@@ -9,6 +9,8 @@ import pytest
 from cluster_api.candidates import TASK
 from cluster_api.surroundings import NAMESPACE, Cluster
 
+from cluster.api import MANAGER
+from cluster.inference_service import render
 from noria.errors import ClusterError, ConflictError, LedgerError, ReleaseError, StoreError
 from noria.steps import deploy as step
 from noria.stores.releases import Ledger
@@ -245,6 +247,17 @@ def test_the_wishes_of_an_installation_are_laid_over_and_put_back_as_they_were(c
         cluster.candidates.deploy(second, cluster.stage(overlay={"spec": {"predictor": {"minReplicas": 1}}}))
     assert cluster.live is not None
     assert cluster.live["spec"] == before["spec"]
+
+
+def test_a_bundle_that_the_ledger_does_not_know_is_only_replaced(cluster: Cluster) -> None:
+    strange, key = "e" * 64, ("inferenceservices", NAMESPACE, TASK)
+    uri = cluster.candidates.workspace.store.uri(f"bundles/{strange}")
+    cluster.server.objects.apply(key, MANAGER, render(TASK, NAMESPACE, strange, uri, "", {}), force=False)
+    release = cluster.candidates.judged(1.0)
+    cluster.candidates.deploy(release, cluster.stage())
+    assert cluster.serves == cluster.candidates.champion == release.digest
+    assert cluster.changes() == ["create", "patch"]
+    assert cluster.candidates.kinds == ["evaluated", "promoted"]
 
 
 def test_where_predictors_follow_the_ledger_no_cluster_is_asked(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -64,17 +65,74 @@ def test_one_to_a_bundle_that_does_not_come_up_changes_nothing(
     assert second in noria(environment, "which").stdout
 
 
-def test_the_champion_serves_again_where_a_killed_release_left_something_else(
-    cluster: Cluster, champion: str, environment: dict[str, str]
-) -> None:
-    left, kinds = cluster.candidates.judged(2.0), cluster.candidates.kinds
+@pytest.fixture
+def left(cluster: Cluster, champion: str) -> str:
+    """What a release that was killed left serving; returns its digest."""
+    release = cluster.candidates.judged(2.0)
     with cluster.stage().turn(TASK, "one that is killed") as turn:
-        turn.bring_up(left.digest, plan=left.plan)
-    assert cluster.serves == left.digest
+        turn.bring_up(release.digest, plan=release.plan)
+    assert cluster.serves == release.digest
+    return release.digest
+
+
+def test_the_champion_serves_again_where_a_killed_release_left_something_else(
+    cluster: Cluster, champion: str, left: str, environment: dict[str, str]
+) -> None:
+    kinds = cluster.candidates.kinds
     done = noria(environment, "rollback", "--to", champion[:12], "--reason", "it serves what is not champion")
     assert done.returncode == 0, done.stderr
     assert cluster.serves == cluster.candidates.champion == champion
-    assert cluster.candidates.kinds == kinds
+    assert cluster.candidates.kinds == [*kinds, "put-back"]
+    last = cluster.candidates.ledger.entries()[-1]
+    assert (last.bundle, last.champion, last.actor) == (left, champion, "person")
+
+
+def test_a_champion_that_does_not_come_up_again_is_told_with_what_kubernetes_says(
+    cluster: Cluster, champion: str, left: str
+) -> None:
+    cluster.world.behaviours[champion] = "crash loop"
+    with pytest.raises(ReleaseError, match="CrashLoopBackOff") as told:
+        take_back(cluster.stage(), cluster.candidates.ledger, TASK, to=champion, reason="it is", actor="person")
+    assert "It is champion by the ledger" in str(told.value)
+    assert cluster.serves == champion
+
+
+def test_status_says_whether_the_champion_is_what_serves(
+    cluster: Cluster, champion: str, environment: dict[str, str]
+) -> None:
+    told = json.loads(noria(environment, "status", "--json").stdout)["live"]
+    assert (told["found"], told["bundle"]) == ("champion", champion)
+    assert "InferenceService fashion in namespace noria-serving serves it" in noria(environment, "status").stdout
+    alone = {**environment, "NORIA_SERVING": "ledger"}
+    assert "live" not in json.loads(noria(alone, "status", "--json").stdout)
+
+
+def test_status_says_what_a_killed_release_left_and_what_to_type(
+    cluster: Cluster, champion: str, left: str, environment: dict[str, str]
+) -> None:
+    done = noria(environment, "status")
+    assert done.returncode == 0, done.stderr
+    assert f"serves bundle {left[:12]}, which is not the champion" in done.stdout
+    assert f"`noria rollback --task fashion --to {champion[:12]} --reason" in done.stdout
+    told = json.loads(noria(environment, "status", "--json").stdout)["live"]
+    assert (told["found"], told["bundle"]) == ("another", left)
+
+
+def test_status_of_a_cluster_that_cannot_be_reached_says_so_and_all_else(
+    cluster: Cluster, champion: str, environment: dict[str, str]
+) -> None:
+    file = Path(environment["KUBECONFIG"])
+    file.write_text(file.read_text().replace(cluster.server.url, f"http://127.0.0.1:{_free_port()}"))
+    done = noria(environment, "status")
+    assert done.returncode == 0, done.stderr
+    assert "serves is not known: Kubernetes at http://127.0.0.1" in done.stdout
+    assert champion in done.stdout
+    assert json.loads(noria(environment, "status", "--json").stdout)["live"]["found"] == "unknown"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def test_one_without_a_former_champion_touches_nothing(cluster: Cluster, champion: str) -> None:

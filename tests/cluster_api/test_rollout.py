@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-from http.client import HTTPConnection
 from typing import Any
 
 import pytest
 from cluster_api.kube_objects import Objects
 from cluster_api.kube_server import Kubernetes
-from cluster_api.surroundings import PACE
+from cluster_api.surroundings import ROOT
 
 from cluster.api import Api
+from cluster.objects import OLDEST, read
 from cluster.permissions import DEPLOYMENTS, LEASES, SERVICES
 from cluster.rollout import SOURCE, wait_until_rolled_out
-from cluster.stage import KServe
-from noria.errors import ClusterError, ReleaseError, ServingError
+from noria.errors import ClusterError, ReleaseError
 
 NAMESPACE, NAME, URI = "noria-serving", "fashion", "s3://models/bundles/one"
 KEY = ("inferenceservices", NAMESPACE, NAME)
@@ -129,42 +128,16 @@ def test_pods_of_another_bundle_are_not_what_fails() -> None:
         wait(None, READY, [former])
 
 
-@pytest.mark.parametrize(
-    ("status", "reached"),
-    [
-        (
-            {"address": {"url": "http://fashion-predictor.models.svc.cluster.local"}},
-            "fashion-predictor.models.svc.cluster.local:80",
-        ),
-        ({"address": {"url": "http://127.0.0.1:8443/"}}, "127.0.0.1:8443"),
-        ({}, "fashion-predictor.noria-serving.svc:80"),
-    ],
-)
-def test_the_service_is_reached_where_kserve_says_and_else_by_its_name(status: dict[str, Any], reached: str) -> None:
-    connection = reach(status)
-    assert f"{connection.host}:{connection.port}" == reached
-
-
-def test_an_address_of_another_kind_is_told() -> None:
-    with pytest.raises(ServingError, match="expected http://host within the cluster"):
-        reach({"address": {"url": "https://fashion.example.com"}})
-
-
-def reach(status: dict[str, Any]) -> HTTPConnection:
-    objects = Objects()
-    objects.create(KEY, {"metadata": {"name": NAME}, "spec": {}})
-    objects.set_status(KEY, status)
-    with Kubernetes(objects=objects, world=Still(None, [])) as server:
-        stage = KServe(
-            api=api_of(server), address_of=str, overlay={}, seconds=1.0, progress=lambda *_: None, pace=PACE, look=0.01
-        )
-        with stage.turn(NAME, "somebody") as turn:
-            return turn.reach()
-
-
 def test_what_is_in_no_known_form_is_told() -> None:
     with pytest.raises(ClusterError, match="what cannot be read"):
         wait({**DEPLOYMENT, "status": "fine"}, READY)
+
+
+def test_the_oldest_kubernetes_is_the_same_wherever_it_is_told() -> None:
+    with pytest.raises(ClusterError, match=f"Kubernetes {OLDEST} or later"):
+        read(b"{", dict)
+    assert f'kubeVersion: ">={OLDEST}.0-0"' in (ROOT / "helm" / "noria" / "Chart.yaml").read_text()
+    assert f"Kubernetes {OLDEST} or later" in (ROOT / "docs" / "guides" / "kubernetes.md").read_text()
 
 
 def test_a_cluster_that_goes_on_failing_is_told() -> None:

@@ -7,9 +7,10 @@ from threading import Barrier, Event, Thread
 
 import pytest
 from cluster_api.candidates import TASK
+from cluster_api.kube_server import Asked
 from cluster_api.surroundings import NAMESPACE, PACE, Cluster
 
-from cluster.lease import Pace, hold
+from cluster.lease import Held, Pace, hold
 from cluster.permissions import LEASES
 from noria.errors import ClusterError, ConflictError, NoriaError, ReleaseError
 
@@ -34,6 +35,68 @@ def test_a_dead_holders_turn_ends_by_itself(cluster: Cluster) -> None:
     lease = cluster.server.objects.get(KEY)
     assert lease is not None
     assert lease["spec"]["holderIdentity"] == ""
+
+
+def test_the_next_hears_who_it_waits_for_and_for_how_long_and_the_refused_one_when_to_come_again(
+    cluster: Cluster,
+) -> None:
+    api, heard = cluster.stage().api, []
+    brief = Pace(lasts=1.0, renew=100.0, look=0.05)
+    with hold(api, "noria-x", "killed", brief), hold(api, "noria-x", "next", brief, hear=heard.append):
+        assert len(heard) == 1
+        assert heard[0].startswith("killed (")
+        assert "waiting 1 s at most" in heard[0]
+    told = pytest.raises(ConflictError, match=r"last sign of life 20.*its turn ends 3 s after the last sign")
+    with hold(api, "noria-x", "one", PACE), told, hold(api, "noria-x", "two", PACE):
+        pytest.fail("both have it")
+
+
+def _overdue(held: Held) -> None:
+    """Wait until the holder gave no sign of life for as long as its turn lasts."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() - held.renewed <= held.pace.lasts:
+        assert time.monotonic() < deadline
+        Event().wait(0.01)
+
+
+def test_one_that_was_stopped_for_long_keeps_the_turn_that_nobody_took(cluster: Cluster) -> None:
+    with hold(cluster.stage().api, "noria-x", "one", Pace(lasts=0.2, renew=100.0, look=0.05)) as held:
+        _overdue(held)
+        held.check()
+        assert not held.lost
+        _overdue(held)
+        lease = cluster.server.objects.get(KEY)
+        assert lease is not None
+        lease["metadata"].pop("resourceVersion")
+        cluster.server.objects.replace(KEY, {**lease, "spec": {**lease["spec"], "holderIdentity": "other"}})
+        with pytest.raises(ConflictError, match="was lost"):
+            held.check()
+
+
+def test_one_that_was_stopped_for_long_and_cannot_ask_does_not_go_on(cluster: Cluster) -> None:
+    with hold(cluster.stage().api, "noria-x", "one", Pace(lasts=0.2, renew=100.0, look=0.05)) as held:
+        _overdue(held)
+        cluster.server.inject("500", times=100)
+        with pytest.raises(ConflictError, match="not renewed"):
+            held.check()
+
+
+def test_the_end_of_a_turn_does_not_wait_for_an_answer_that_does_not_come(cluster: Cluster) -> None:
+    renews, answers = Event(), Event()
+
+    def block(asked: Asked) -> None:
+        if asked.verb == "update":
+            renews.set()
+            answers.wait(12)
+
+    cluster.server.before = block
+    try:
+        with hold(cluster.stage().api, "noria-x", "one", Pace(lasts=1.0, renew=0.01, look=0.05)):
+            assert renews.wait(10)
+            ended = time.monotonic()
+        assert time.monotonic() - ended < 6.0
+    finally:
+        answers.set()
 
 
 def test_whoever_lost_the_turn_notices_and_leaves_it_to_the_other(cluster: Cluster) -> None:

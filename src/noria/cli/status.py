@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from noria.cli.figures import headline
+from noria.cli.live import look_at_live, show_live
 from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_time
 from noria.cli.project import open_workspace
@@ -19,12 +20,13 @@ RUNS = 5
 
 
 def show_status(task: str, *, as_json: bool) -> None:
-    """Show the champion with its figures, the last runs and the last verdicts."""
+    """Show the champion with its figures, whether it is what serves, the last runs and the last verdicts."""
     find_task(task)
     workspace = open_workspace()
     ledger = workspace.ledger(task)
     champion = ledger.champion()
     evaluation = _evaluation(ledger, champion.bundle) if champion else None
+    live = look_at_live(workspace.settings, task, champion.bundle if champion else "")
     runs = RunLog(workspace.store, task).last(RUNS)
     verdicts = [entry for entry in ledger.entries() if not entry.changes_champion][: -RUNS - 1 : -1]
     if as_json:
@@ -34,14 +36,18 @@ def show_status(task: str, *, as_json: bool) -> None:
                 "champion": {"digest": champion.bundle, "since": champion.since, "metrics": _metrics(evaluation)}
                 if champion
                 else None,
+                **({"live": live} if live else {}),
                 "runs": runs,
                 "verdicts": verdicts,
             }
         )
         return
     _show_champion(task, champion, evaluation)
+    show_live(live)
     _show_runs(runs)
     _show_verdicts(verdicts)
+    if workspace.settings.kfp.host:
+        console().print(f"\nRuns on the cluster: `noria runs --task {task}`", markup=False)
 
 
 def _show_champion(task: str, champion: Champion | None, evaluation: Evaluation | None) -> None:

@@ -10,6 +10,9 @@ from typing import Protocol
 class Turn(Protocol):
     """The right to change what serves a task; while it is held, nobody else has it."""
 
+    def named(self) -> str:
+        """The bundle that is to serve by what stands there now, "" where none is; ClusterError where nobody can say."""
+
     def bring_up(self, bundle: str, *, plan: str) -> None:
         """Let the published bundle serve, and wait until it does; done again, it changes nothing.
 
