@@ -47,7 +47,9 @@ def run_with_noria(chain: Chain, home: Path) -> Path:
 
     heard: list[str] = []
     store = open_store(str(home / "objects"))
-    return run(chain.compiled, {"start": 0}, home=home, cache=home / "cache", store=store, listen=heard.append)
+    where = {"home": home, "cache": home / "cache", "store": store}
+    (answer,) = run(chain.compiled, {"start": 0}, **where, listen=heard.append).values()
+    return answer
 
 
 RUNNERS: dict[str, Callable[[Chain, Path], Path]] = {"kfp": run_with_kfp, "noria": run_with_noria}

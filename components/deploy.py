@@ -32,11 +32,12 @@ def deploy(
         code: digest of the code that the steps run.
     """
     from cluster.stage import stage_of
+    from noria.steps.addresses import address_of
     from noria.steps.deploy import deploy
     from noria.steps.running import running
 
     with running("deploy") as run:
-        given = {"uri": dataset.uri, "bundle": bundle.uri, "decision": decision.path}
+        given = {"uri": address_of(dataset), "bundle": address_of(bundle), "decision": decision.path}
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
         release = {"plan": plan, "basis": basis, "code": code}
         stage = stage_of(run.workspace, run.progress)

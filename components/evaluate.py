@@ -38,17 +38,18 @@ def evaluate(
     """
     from pathlib import Path
 
+    from noria.steps.addresses import address_of
     from noria.steps.evaluate import evaluate
     from noria.steps.running import running
 
     with running("evaluate") as run:
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
-        how = {"draws": draws, "seed": seed, "limits": limits}
-        found = evaluate(
-            run.workspace, uri=dataset.uri, bundle=bundle.uri, champion=champion, **days, **how, progress=run.progress
-        )
+        how = {"draws": draws, "seed": seed, "limits": limits, "champion": champion}
+        given = {"uri": address_of(dataset), "bundle": address_of(bundle)}
+        found = evaluate(run.workspace, **given, **days, **how, progress=run.progress)
         Path(evaluation.path).write_bytes(found.encoded)
-        metrics.metadata = {**found.figures, "code": code}
+        evaluation.metadata = {"code": code}
+        metrics.metadata = found.figures  # numbers alone: KFP refuses a text among them
         confusion.log_confusion_matrix(list(found.evaluation.classes), found.confusion)
         for artifact in (metrics, confusion):
             Path(artifact.path).write_bytes(found.encoded)

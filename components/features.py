@@ -22,6 +22,7 @@ def features(
         code: digest of the code that the steps run.
         dataset: Parquet and dataset.json.
     """
+    from noria.steps.addresses import address_of, hand_on
     from noria.steps.features import add_features
     from noria.steps.running import running
 
@@ -31,6 +32,7 @@ def features(
         return join_features(rows, folder, service)
 
     with running("features") as run:
-        where = {"events": events.uri, "tables": tables.uri}
-        dataset.uri = add_features(run.workspace, task=task, **where, join=join, progress=run.progress)
+        where = {"events": address_of(events), "tables": address_of(tables)}
+        made = add_features(run.workspace, task=task, **where, join=join, progress=run.progress)
         dataset.metadata = {"code": code}
+        hand_on(dataset, made)

@@ -13,6 +13,7 @@ def ingest(
     end: str,
     as_of: str,
     code: str,
+    store: str,
     dataset: dsl.Output[dsl.Dataset],
     tables: dsl.Output[dsl.Dataset],
 ) -> None:
@@ -25,15 +26,18 @@ def ingest(
         end: first instant after the window.
         as_of: rows whose label became known later are left out; "" is the end of the window.
         code: digest of the code that the steps run; a change of it is no cache hit.
+        store: the object store's own name; what was published in one that is gone is no cache hit.
         dataset: Parquet and dataset.json.
         tables: feature tables as of that moment; for a task without any, the dataset again.
     """
+    from noria.steps.addresses import hand_on
     from noria.steps.ingest import ingest, parse_moment, parse_window
     from noria.steps.running import running
 
     with running("ingest") as run:
         when = {"window": parse_window(start, end), "as_of": parse_moment("as_of", as_of or end)}
         made = ingest(run.workspace, task=task, source=source, **when, progress=run.progress)
-        dataset.uri, tables.uri = made.uri, made.tables
         found = {"rows": made.dataset.rows, "not_known_yet": made.unknown, "digest": made.dataset.digest}
-        dataset.metadata = {**found, "told": made.describe(), "code": code}
+        dataset.metadata = {**found, "told": made.describe(), "code": code, "store": store}
+        hand_on(dataset, made.uri)
+        hand_on(tables, made.tables)

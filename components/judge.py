@@ -38,6 +38,7 @@ def judge(
     """
     from pathlib import Path
 
+    from noria.steps.addresses import address_of
     from noria.steps.judge import judge
     from noria.steps.running import running
 
@@ -45,7 +46,7 @@ def judge(
         evidence = {"data": data.path, "evaluation": evaluation.path, "serving": serving.path}
         release = {"plan": plan, "basis": basis, "code": code}
         bounds = {"limits": limits, "environment_limits": environment_limits}
-        made = judge(run.workspace, bundle=bundle.uri, evidence=evidence, **bounds, **release)
+        made = judge(run.workspace, bundle=address_of(bundle), evidence=evidence, **bounds, **release)
         Path(decision.path).write_bytes(made.encoded)
         Path(report.path).write_text(made.page)
         Path(summary.path).write_text(made.summary)

@@ -30,12 +30,14 @@ def rehearse(
     """
     from pathlib import Path
 
+    from noria.steps.addresses import address_of
     from noria.steps.rehearse import rehearse
     from noria.steps.running import running
 
     with running("rehearse") as run:
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
         asked = {"requests": requests, "load_requests": load_requests}
-        found = rehearse(run.workspace, uri=dataset.uri, bundle=bundle.uri, **days, **asked, progress=run.progress)
+        given = {"uri": address_of(dataset), "bundle": address_of(bundle)}
+        found = rehearse(run.workspace, **given, **days, **asked, progress=run.progress)
         Path(evidence.path).write_bytes(found)
         evidence.metadata = {"code": code}

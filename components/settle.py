@@ -45,6 +45,7 @@ def settle(
         ("champion", str),
         ("basis", str),
         ("plan", str),
+        ("store", str),
     ],
 ):
     """Hand a plan on that belongs to these parameters; make one where there is none, from the ledger as it is now.

@@ -36,13 +36,14 @@ def train(
         patience: epochs without gain on the validation rows before training stops.
         threads: compute threads; the weights depend on it.
         network: the task's own options for its network.
-        training: weight_decay, label_smoothing, precision, class_weight; what is not said is as usual.
+        training: weight_decay, label_smoothing, precision, class_weight, device; what is not said is as usual.
         code: digest of the code that the steps run.
         bundle: model.onnx and what belongs to it.
     """
     from dataclasses import asdict
 
     from noria.ml.training import TrainingOptions, TrainingParameters
+    from noria.steps.addresses import address_of, hand_on
     from noria.steps.groups import read_group, read_values
     from noria.steps.running import running
     from noria.steps.train import train
@@ -59,9 +60,9 @@ def train(
             **asdict(read_group("training", training, TrainingOptions)),
         )
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
-        made, bundle.uri = train(
+        made, address = train(
             run.workspace,
-            uri=dataset.uri,
+            uri=address_of(dataset),
             evidence=evidence.path,
             recipe=recipe,
             **days,
@@ -69,3 +70,4 @@ def train(
             progress=run.progress,
         )
         bundle.metadata = {"digest": made.digest, "task": made.facts.task, "dataset": made.facts.training_data}
+        hand_on(bundle, address)

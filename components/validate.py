@@ -17,8 +17,9 @@ def validate(
     code: str,
     evidence: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
-) -> None:
-    """Stop the run when rows break the schema, with a report of the rows.
+    summary: dsl.Output[dsl.Markdown],
+) -> str:
+    """Find the rows that break the schema; returns "valid", or "invalid" and the run goes no further.
 
     Args:
         dataset: the rows.
@@ -31,9 +32,11 @@ def validate(
         code: digest of the code that the steps run.
         evidence: what was found, for the gates.
         report: findings by row, and the data dictionary.
+        summary: what was found in a few lines, such as "refused, because …".
     """
     from pathlib import Path
 
+    from noria.steps.addresses import address_of
     from noria.steps.ingest import parse_moment, parse_window
     from noria.steps.running import running
     from noria.steps.validate import validate
@@ -42,7 +45,9 @@ def validate(
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
         when = {"window": parse_window(start, end), "as_of": parse_moment("as_of", as_of or end)}
         how = {**when, "rules": rules, "code": code}
-        found = validate(run.workspace, uri=dataset.uri, **days, **how, progress=run.progress)
+        found = validate(run.workspace, uri=address_of(dataset), **days, **how, progress=run.progress)
         Path(report.path).write_text(found.page)
-        found.stop_if_violated()
+        Path(summary.path).write_text(found.summary)
         Path(evidence.path).write_bytes(found.encoded)
+        run.refuse(found.refusal)
+        return found.word

@@ -55,8 +55,8 @@ def run(
     store: ObjectStore,
     listen: Callable[[str], None],
     containers: Containers | None = None,
-) -> Path:
-    """Run the pipeline to its end; returns the path of the decision that it came to.
+) -> dict[str, Path]:
+    """Run the pipeline to its end; returns where the artifacts lie that the pipeline as a whole puts out, by name.
 
     Each step is a process of this machine or, with `containers`, a container.
 
@@ -91,7 +91,7 @@ def run(
                 else str(error)
             )
             raise NoriaError(f"{what}. Look at the log, and run again: finished steps are not repeated") from error
-    return Path(next(iter(task.outputs.values())).path)
+    return {name: Path(artifact.path) for name, artifact in task.outputs.items()}
 
 
 def _runner(containers: Containers | None) -> AbstractContextManager[Any]:

@@ -43,7 +43,7 @@ def training(
     plan: str = "",
     days: int = 0,
     at: str = "",
-) -> dsl.Artifact:
+) -> None:
     cuts = {"validation_days": validation_days, "holdout_days": holdout_days}
     recipe = {
         "seed": seed,
@@ -64,24 +64,17 @@ def training(
     code = settled["code"]
     release = {"plan": settled["plan"], "basis": settled["basis"], "code": code}
     when = {"start": settled["start"], "end": settled["end"], "as_of": settled["as_of"]}
-    read = place(ingest(task=task, source=settled["source"], **when, code=code))
+    read = place(ingest(task=task, source=settled["source"], **when, code=code, store=settled["store"]))
     tables = read.outputs["tables"]
     rows = place(features(task=task, events=read.outputs["dataset"], tables=tables, code=code)).outputs["dataset"]
-    valid = place(validate(dataset=rows, **cuts, **when, rules=rules, code=code)).outputs["evidence"]
-    bundle = place(train(dataset=rows, evidence=valid, **cuts, **recipe, code=code)).outputs["bundle"]
-    how = {"draws": draws, "seed": seed, "limits": limits}
-    scored = place(evaluate(dataset=rows, bundle=bundle, champion=settled["champion"], **cuts, **how, code=code))
-    served = place(rehearse(dataset=rows, bundle=bundle, **cuts, **load, code=code))
-    judged = place(
-        judge(
-            data=valid,
-            bundle=bundle,
-            evaluation=scored.outputs["evaluation"],
-            serving=served.outputs["evidence"],
-            **bounds,
-            **release,
-        )
-    )
-    with dsl.If(judged.outputs["Output"] == "promote", name="passed-the-gates"):
-        place(deploy(dataset=rows, bundle=bundle, decision=judged.outputs["decision"], **cuts, **release))
-    return judged.outputs["decision"]
+    checked = place(validate(dataset=rows, **cuts, **when, rules=rules, code=code)).outputs
+    with dsl.If(checked["Output"] == "valid", name="valid-data"):
+        data = checked["evidence"]
+        bundle = place(train(dataset=rows, evidence=data, **cuts, **recipe, code=code)).outputs["bundle"]
+        how = {"draws": draws, "seed": seed, "limits": limits}
+        scored = place(evaluate(dataset=rows, bundle=bundle, champion=settled["champion"], **cuts, **how, code=code))
+        served = place(rehearse(dataset=rows, bundle=bundle, **cuts, **load, code=code))
+        shown = {"evaluation": scored.outputs["evaluation"], "serving": served.outputs["evidence"]}
+        judged = place(judge(data=data, bundle=bundle, **shown, **bounds, **release))
+        with dsl.If(judged.outputs["Output"] == "promote", name="passed-the-gates"):
+            place(deploy(dataset=rows, bundle=bundle, decision=judged.outputs["decision"], **cuts, **release))

@@ -34,6 +34,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 class S3Server:
     endpoint: str
     port: int
+    bucket: str = BUCKET
 
 
 def free_ports(count: int) -> list[int]:

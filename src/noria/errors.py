@@ -4,7 +4,7 @@
     ├── UsageError                  exit code 2: a name, a key or a value that nobody knows
     ├── SourceError                 a task's source is missing, torn or not what it should be
     ├── DatasetError                a dataset folder does not hold what its dataset.json says
-    │   └── ValidationError         the data break the schema; the report says which rows
+    │   └── ValidationError         exit code 3: the data break the schema; the report says which rows
     ├── BundleError                 a bundle is torn, altered, unsigned, or does not fit
     ├── TrainingError               training cannot start or ended without a usable model
     ├── EvidenceError               exit code 3: evidence is missing, unusable, or belongs to another digest
@@ -41,7 +41,7 @@ class DatasetError(NoriaError):
 
 
 class ValidationError(DatasetError):
-    pass
+    exit_code = 3  # a refusal as that of any gate, not a fault
 
 
 class BundleError(NoriaError):

@@ -15,7 +15,7 @@ from noria.cli.watching import PATIENCE, Watched, follow
 from noria.errors import ClusterError
 from noria.ml.progress import MARK, Message
 from noria.settings import KfpSettings, Settings
-from noria.steps.running import FAILED, Event
+from noria.steps.running import FAILED, REFUSED, Event
 from pipelines.cluster import Kubeflow
 from pipelines.kfp_errors import UnreachableError
 
@@ -79,18 +79,30 @@ def test_a_refusal_says_why_and_the_deployment_is_skipped(watcher: Watcher, caps
 
 
 def test_a_repeated_run_changes_nothing(watcher: Watcher) -> None:
+    same = told("deploy", "unchanged: 04c394477921 is champion since 2026-11-21 18:22:13 UTC")
     watched = watcher.follow(
-        all_done(**dict.fromkeys(STEPS[1:], "cached")), logs={"settle": told("settle", PLAN), "judge": "not asked"}
+        all_done(**dict.fromkeys(STEPS[1:-1], "cached")),
+        logs={"settle": told("settle", PLAN), "judge": "not asked", "deploy": same},
     )
     assert (watched.outcome, watched.exit_code, watched.plan) == ("unchanged", 0, "d" * 64)
     assert "taken from the cache" in watched.reason
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_data_that_break_the_schema_end_it_as_a_gate_does(watcher: Watcher, before: bool) -> None:
+    event = Event(step="validate", error="ValidationError", message="12 rows break the schema", exit_code=3)
+    done = {**dict.fromkeys(STEPS[:3], "SUCCEEDED"), "validate": "cached" if before else "SUCCEEDED"}
+    log = "" if before else f"{REFUSED}{msgspec.json.encode(event).decode()}\n"
+    watched = watcher.follow(frame("SUCCEEDED", **done), logs={"validate": log})
+    assert (watched.outcome, watched.exit_code) == ("refused", 3)
+    assert watched.reason.startswith("the data are invalid" if before else "validate: 12 rows break the schema")
+
+
 @pytest.mark.parametrize(
     ("step", "log", "outcome", "reason", "code"),
     [
-        ("validate", failure("validate", "ValidationError", "12 rows break the schema", 1), "failed",
-         "validate: 12 rows break the schema", 1),
+        ("features", failure("features", "DatasetError", "12 rows were lost", 1), "failed",
+         "features: 12 rows were lost", 1),
         ("deploy", failure("deploy", "TakenBackError", "bundle 3f was champion, and a person took it back", 3),
          "refused", "deploy: bundle 3f was champion, and a person took it back", 3),
         ("train", "epoch 1\nKilled\n", "failed", "train: it ended without a word: it was killed", 1),

@@ -90,14 +90,14 @@ def test_people_are_told_the_failed_question_too(story: Story) -> None:
 
 def test_a_run_whose_step_raises_is_told_as_one_object(story: Story) -> None:
     told = story.failed.told
-    assert story.failed.code == told["exit_code"] == 1
-    assert (told["outcome"], told["step"], told["kind"]) == ("failed", "validate", "ValidationError")
+    assert story.failed.code == told["exit_code"] == 3
+    assert (told["outcome"], told["step"], told["kind"]) == ("refused", "validate", "ValidationError")
     assert "6000 rows" in told["error"].replace(",", "")
     log = Path(told["log"])
     assert told["error"].removeprefix("validate: ") in log.read_text().replace('\\"', '"')
     records = {run["log"]: run for run in story.noria("status", *TASK, "--json").told["runs"]}
     record = records[told["log"]]
-    assert (record["outcome"], record["reason"]) == ("failed", told["error"])
+    assert (record["outcome"], record["reason"]) == ("refused", told["error"])
     assert set(record["steps"]) == {"settle", "ingest", "features"}
 
 

@@ -78,7 +78,7 @@ def test_what_a_step_says_against_the_data_is_told_as_on_the_laptop(
     done = Noria(home=tmp_path / "home", site=wine_site, settings=in_containers(wine_image)).run(
         "--param", "rules.min_rows=100000"
     )
-    assert (done.code, done.told["kind"], done.told["step"]) == (1, "ValidationError", "validate"), done.err
+    assert (done.code, done.told["kind"], done.told["step"]) == (3, "ValidationError", "validate"), done.err
 
 
 @pytest.mark.parametrize("moment", ["while the image is asked", "while a step runs"])

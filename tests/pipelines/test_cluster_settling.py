@@ -18,9 +18,11 @@ pytestmark = pytest.mark.xdist_group("outsider")
 PROGRAM = """
 import json, sys
 from pathlib import Path
+import msgspec
 from noria.cli.project import enter_project
 from noria.cli.submit import ask_for
 enter_project()
+from noria.steps.judge import recall
 from noria.steps.workspace import Workspace
 from pipelines.compiling import COMPILED
 from pipelines.laptop import run
@@ -34,8 +36,10 @@ package.write_text(lay_over(COMPILED, Choices()))
 request = ask_for("wine", "dev", ["threads=1", *pairs], at=at)
 (cache,) = (home / "pipeline").glob("cache-*")
 lines = []
-decision = run(package, request.arguments, home=home, cache=cache, store=workspace.store, listen=lines.append)
-print(json.dumps({"name": request.name, "decision": json.loads(decision.read_text()), "lines": lines}))
+run(package, request.arguments, home=home, cache=cache, store=workspace.store, listen=lines.append)
+entry = [entry for entry in workspace.ledger("wine").entries() if entry.kind == "evaluated"][-1]
+decision = msgspec.to_builtins(recall(workspace.ledger("wine"), entry.plan, entry.basis))
+print(json.dumps({"name": request.name, "decision": decision, "lines": lines}))
 """
 
 

@@ -54,6 +54,13 @@ def test_s3_is_reached_over_this_machines_network_with_the_persons_credentials(t
     assert "HOME" not in found.environment
 
 
+def test_the_folder_of_the_keys_of_s3_is_given_to_be_read(tmp_path):
+    found = given(tmp_path, {"NORIA_OBJECTS": "s3://bucket/place", "NORIA_OBJECTS_KEYS": "/etc/store"})
+    assert Path("/etc/store") in found.readable
+    assert found.environment["NORIA_OBJECTS_KEYS"] == "/etc/store"
+    assert given(tmp_path, {"NORIA_OBJECTS_KEYS": "keys"}).environment["NORIA_OBJECTS_KEYS"] == str(tmp_path / "keys")
+
+
 def test_a_step_computes_with_the_kernels_that_it_would_have_outside(tmp_path):
     """A BLAS that is told of another processor comes to other last bits, and these to another bundle."""
     environment = {"OPENBLAS_CORETYPE": "Haswell", "OMP_NUM_THREADS": "2", "PYTHONPATH": "/elsewhere"}

@@ -21,12 +21,19 @@ def test_deploy_stands_behind_the_gates():
     steps = {step.name: step for step in read_graph(COMPILED).steps}
     assert steps["deploy"].condition == "passed-the-gates"
     assert "judge" in steps["deploy"].after
-    assert all(not step.condition for name, step in steps.items() if name != "deploy")
+
+
+def test_nothing_is_trained_on_data_that_are_not_valid():
+    steps = read_graph(COMPILED).steps
+    behind = {step.name for step in steps if step.condition == "valid-data"}
+    assert behind == {"train", "evaluate", "rehearse", "judge"}
+    assert all("validate" in step.after for step in steps if step.condition)
+    assert {step.name for step in steps if not step.condition} == {"settle", "ingest", "features", "validate"}
 
 
 def test_pods_are_counted_as_kubeflow_makes_them():
     graph = read_graph(COMPILED)
-    assert graph.pods == 2 * len(graph.steps) + 2  # a driver each for the root and for the condition
+    assert graph.pods == 2 * len(graph.steps) + 3  # a driver each for the root and for the two conditions
 
 
 def test_resources_are_those_of_the_placement():
@@ -44,7 +51,7 @@ def test_what_the_laptop_cannot_honour_is_named():
     assert limits == "CPU and memory limits (every step)"
     assert pods.startswith("the pods' settings (")
     assert "imagePullPolicy of every step" in pods
-    assert "secretAsVolume of deploy, judge, train" in pods
+    assert "secretAsVolume of" in pods
 
 
 def test_what_one_step_alone_has_is_named_too(tmp_path):

@@ -14,6 +14,7 @@ from noria.errors import UsageError
 from noria.settings import Settings
 from noria.steps.settle import RESOLVED, SCHEDULED, Settled, outputs, plan_digest, settle
 from noria.steps.workspace import Workspace
+from noria.stores.identity import store_id
 from noria.task import load_task
 
 ROOT = Path(__file__).parents[2]
@@ -46,16 +47,15 @@ def promote(workspace: Workspace, bundle: str, plan: str, basis: str) -> str:
     return made.digest
 
 
-def test_a_finished_plan_is_handed_on_and_nothing_is_read(workspace: Workspace) -> None:
+def test_a_finished_plan_is_handed_on_with_the_name_of_the_store(workspace: Workspace) -> None:
     given = {"source": "s" * 64, "code": "c" * 64, "champion": A, "basis": B}
     plan = plan_digest({**PARAMETERS, **given})
     settled, heard = ask(workspace, at="", **given, plan=plan)
     assert settled == Settled(
         start="2017-09-01", end="2017-09-15", as_of="2017-09-15", source="s" * 64, code="c" * 64, champion=A, basis=B,
-        plan=plan,
+        plan=plan, store=store_id(workspace.store),
     )  # fmt: skip
     assert heard == []
-    assert not workspace.settings.home.exists()
 
 
 def test_a_plan_is_the_same_however_kfp_writes_its_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,19 @@ def check(tmp_path: Path, rows: dict[str, np.ndarray[Any, Any]], *, holdout_days
     )  # fmt: skip
 
 
+def expect_refusal(found: Validated, why: str) -> None:
+    """The run ends here, as by any gate, and the page of the run says why."""
+    assert (found.word, type(found.refusal)) == ("invalid", ValidationError)
+    assert re.search(why, str(found.refusal))
+    assert found.summary.startswith(f"refused, because {found.refusal}\n")
+    assert all(f"| violation | {one.rule} {one.column} |" in found.summary for one in found.findings.violations)
+
+
 def test_good_rows_pass(tmp_path: Path) -> None:
     found = check(tmp_path, pictures())
     assert found.findings.violations == ()
-    found.stop_if_violated()
+    assert (found.word, found.refusal) == ("valid", None)
+    assert found.summary.startswith("200 rows break no rule")
 
 
 @pytest.mark.parametrize("missing", [[0], [17], [ROWS - 1], list(range(100, 110))])
@@ -64,8 +74,7 @@ def test_rows_without_a_time_are_named_in_the_report(tmp_path: Path, missing: li
     (broken,) = found.findings.violations
     assert (broken.column, broken.rows) == ("time", len(missing))
     assert [example.row for example in broken.examples] == missing
-    with pytest.raises(ValidationError, match=r"time.*the rows are in .*validation.html"):
-        found.stop_if_violated()
+    expect_refusal(found, r"time.*the rows are in .*validation.html")
     page = Path(found.place).read_text()
     assert all(f"item-{row:03d}" in page for row in missing)
 
@@ -76,8 +85,7 @@ def test_a_time_that_empties_a_part_stands_beside_the_row_that_has_it(tmp_path: 
     found = check(tmp_path, rows)
     assert {broken.rule for broken in found.findings.violations} == {"window", "split"}
     assert "item-199" in Path(found.place).read_text()
-    with pytest.raises(ValidationError, match=r"1 rows outside the window.*no row for validation"):
-        found.stop_if_violated()
+    expect_refusal(found, r"1 rows outside the window.*no row for validation")
 
 
 def test_days_that_leave_nothing_to_learn_from_are_a_finding_like_any_other(tmp_path: Path) -> None:
@@ -94,8 +102,7 @@ def test_context_outside_its_bounds_is_refused_by_its_name(tmp_path: Path, value
     found = check(tmp_path, rows)
     (broken,) = found.findings.violations
     assert (broken.column, broken.rows, [example.row for example in broken.examples]) == ("ink", 1, [17])
-    with pytest.raises(ValidationError, match=told):
-        found.stop_if_violated()
+    expect_refusal(found, told)
 
 
 def test_context_that_tells_the_label_is_refused_as_a_feature_would_be(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from typing import TextIO
 from noria.cli.display import Display
 from noria.errors import EvidenceError, NoriaError
 from noria.ml.progress import parse
-from noria.steps.running import FAILED, FINISHED, STARTED, Event, parse_event
+from noria.steps.running import FAILED, FINISHED, REFUSED, STARTED, Event, parse_event
 
 
 class StepFailedError(NoriaError):
-    """A step said why it failed; `kind` is the name of its error, `reason` what it said."""
+    """A step said why it failed, or why the run ends with it: `kind` is its error's name, `reason` what it said."""
 
     def __init__(self, event: Event) -> None:
         super().__init__(f"{event.step}: {event.message}")
@@ -37,7 +37,7 @@ class Listener:
     heard: Heard
 
     def hear(self, line: str) -> None:
-        """Take one line; raises StepFailedError when a step says that it failed."""
+        """Take one line; raises StepFailedError when a step says that it failed, or refuses."""
         from pipelines.laptop import cached_step
 
         self.log.write(line + "\n")
@@ -57,7 +57,7 @@ class Listener:
             self.heard.step = ""
             self.heard.seconds[event.step] = event.seconds
             self.display.end(event.step, "done", event.seconds)
-        elif mark == FAILED:
+        elif mark in (FAILED, REFUSED):
             refused = event.exit_code == EvidenceError.exit_code
             self.display.end(
                 event.step, "refused" if refused else "failed", text=event.message if refused else event.error

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from rich.console import Console
 
 from noria.cli.display import Display
@@ -77,14 +76,18 @@ def _conclude(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> t
     except StepFailedError as error:
         if error.kind != TakenBackError.__name__:
             raise
-        ledger = prepared.workspace.ledger(prepared.task.name)
-        decision = recall(ledger, prepared.parameters.plan, prepared.parameters.basis)
+        decision = _recall(prepared)
         return decision, refuse(heard.seconds, decision, error.reason)
     # Where deploy came from the cache, it has not seen what was said since.
     if refusal := refusal_since(prepared, decision):
         return decision, refuse(heard.seconds, decision, refusal)
     check_champion(prepared, decision)
     return decision, end(heard.seconds, decision)
+
+
+def _recall(prepared: Prepared) -> Decision:
+    ledger = prepared.workspace.ledger(prepared.task.name)
+    return recall(ledger, prepared.parameters.plan, prepared.parameters.basis)
 
 
 def _execute(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> Decision:
@@ -103,7 +106,7 @@ def _execute(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> De
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", buffering=1) as stream, Display(screen, names) as display:
         listener = Listener(display=display, log=stream, heard=heard)
-        found = run(
+        run(
             COMPILED,
             prepared.parameters.arguments(),
             home=settings.home,
@@ -112,7 +115,7 @@ def _execute(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> De
             listen=listener.hear,
             containers=containers,
         )
-        decision = msgspec.json.decode(found.read_bytes(), type=Decision)
+        decision = _recall(prepared)
         for name in names:
             if name not in heard.seconds:
                 display.end(name, "skipped", text="a gate said no")

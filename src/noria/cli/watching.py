@@ -16,8 +16,10 @@ from noria.cli.kubeflow import SHOWN_DIGITS, Connected
 from noria.cli.output import console, print_json
 from noria.errors import ClusterError, EvidenceError
 from noria.ml.progress import parse
-from noria.steps.judge import REFUSED
+from noria.steps.deploy import UNCHANGED
+from noria.steps.exhibit import REFUSED
 from noria.steps.running import FAILED, parse_event
+from noria.steps.running import REFUSED as REFUSAL
 
 if TYPE_CHECKING:
     from pipelines.run_view import RunView, StepView
@@ -115,11 +117,24 @@ def conclude(connected: Connected, view: RunView) -> Watched:
         return Watched(view=view, outcome=outcome, reason=reason, plan=plan)
     if view.state != "SUCCEEDED":
         return Watched(view=view, outcome="failed", reason=view.error or f"KFP says {view.state}", plan=plan)
+    outcome, reason = _verdict(connected, view, steps)
+    return Watched(view=view, outcome=outcome, reason=reason, plan=plan)
+
+
+def _verdict(connected: Connected, view: RunView, steps: dict[str, StepView]) -> tuple[str, str]:
+    """What a run came to that no step has failed in: a gate, or the validation of the data, may have ended it."""
+    if steps["judge"].state == "skipped":
+        lines = _lines(connected, view, steps["validate"])
+        events = [found[1] for line in lines if (found := parse_event(line)) and found[0] == REFUSAL]
+        cached = "the data are invalid, as was found before: the report of the step validate names the rows"
+        return "refused", f"validate: {events[-1].message}" if events else cached
     said = _told(connected, view, steps["judge"])
     known = "decided before, and taken from the cache: `noria releases` tells why"
     reason = said[-1].removeprefix(REFUSED) if said else known
-    outcome = {"done": "promoted", "cached": "unchanged"}.get(steps["deploy"].state, "refused")
-    return Watched(view=view, outcome=outcome, reason=reason, plan=plan)
+    if steps["deploy"].state == "skipped":
+        return "refused", reason
+    same = any(line.startswith(UNCHANGED) for line in _told(connected, view, steps["deploy"]))
+    return "unchanged" if same else "promoted", reason
 
 
 def _fault(connected: Connected, view: RunView, step: StepView) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from noria.stores.ledger_entry import Entry
 from noria.stores.releases import Ledger
 from noria.stores.standing import taken_back
 
+UNCHANGED = "unchanged: "  # how the last line begins of a release that had been made before
 TRIAL_SECONDS = 120.0  # for the last of what served before to be gone, once the candidate serves
 
 
@@ -66,6 +67,7 @@ def deploy(
         bundle=candidate.digest, plan=plan, basis=basis, evidence=evidence, reason=summarise(verdict), actor="pipeline",
         code=code,
     )  # fmt: skip
+    before = ledger.basis()
     if stage is None:
         entry = ledger.promote(**vars(claim))
     else:
@@ -74,7 +76,8 @@ def deploy(
         limit = shown.limits.served_difference
         entry = _release(stage, ledger, claim, candidate, rows, limit=limit, page=page, progress=progress)
     _write(partial(page, promoted=True), progress)
-    progress(f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC", None)
+    told = f"{candidate.digest[:12]} is champion since {entry.time:%Y-%m-%d %H:%M:%S} UTC"
+    progress(f"{UNCHANGED}{told}" if entry.digest == before else told, None)
     return entry.digest
 
 

@@ -12,6 +12,8 @@ from noria.gates.limits import Limits
 from noria.gates.results import Verdict
 from noria.stores.releases import Ledger
 
+REFUSED = "refused, because "  # how each summary of a run begins that a gate ended
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:

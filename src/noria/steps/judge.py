@@ -16,14 +16,13 @@ from noria.gates.limits import Limits
 from noria.gates.results import Verdict
 from noria.ml.bundle import Bundle
 from noria.ml.scores import Evaluation
-from noria.steps.exhibit import Exhibit, keep_exhibit, read_exhibit, summarise
+from noria.steps.exhibit import REFUSED, Exhibit, keep_exhibit, read_exhibit, summarise
 from noria.steps.groups import read_group
 from noria.steps.report import PAGE, keep_report
 from noria.steps.workspace import Workspace, digest_of, report_key
 from noria.stores.releases import Ledger
 
 PARITY_ROWS = 1000
-REFUSED = "refused, because "
 T = TypeVar("T")
 
 
@@ -122,9 +121,9 @@ def judge(
 
 
 def recall(ledger: Ledger, plan: str, basis: str) -> Decision:
-    """The decision by which a candidate of this run passed, from the ledger; LedgerError if it holds none."""
+    """The newest decision that a run of this plan and basis came to, from the ledger; LedgerError if it has none."""
     for entry in reversed(ledger.entries()):
-        if entry.kind == "evaluated" and entry.passed and (entry.plan, entry.basis) == (plan, basis):
+        if entry.kind == "evaluated" and (entry.plan, entry.basis) == (plan, basis):
             shown = read_exhibit(ledger, entry.evidence)
             return Decision(
                 evidence=shown.evidence,
@@ -133,7 +132,7 @@ def recall(ledger: Ledger, plan: str, basis: str) -> Decision:
                 evidence_digest=entry.evidence,
                 report=report_key(entry.evidence, PAGE),
             )
-    raise LedgerError(f"the ledger holds no passed evaluation of plan {plan[:12]}: run again")
+    raise LedgerError(f"the ledger holds no evaluation of plan {plan[:12]}: run again")
 
 
 def _gather(candidate: Bundle, evidence: Mapping[str, str]) -> Evidence:

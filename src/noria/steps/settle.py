@@ -18,8 +18,10 @@ from noria.ml.progress import Progress
 from noria.steps.exhibit import champion_of
 from noria.steps.ingest import parse_moment
 from noria.steps.workspace import Workspace, now
+from noria.stores.identity import store_id
 from noria.task import load_task
 
+GIVEN = ("start", "end", "as_of", "source", "code", "champion", "basis", "plan")
 RESOLVED = ("plan", "basis", "champion")  # what a run is compared with, and so no part of what it does
 SCHEDULED = "[[ScheduledTime]]"  # KFP writes the moment here, in digits; versions of it hand the word on as it is
 DIGITS = "%Y%m%d%H%M%S"
@@ -27,7 +29,7 @@ DIGITS = "%Y%m%d%H%M%S"
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """What every later step of a run goes by."""
+    """What every later step of a run goes by; `store` is the object store's own name."""
 
     start: str
     end: str
@@ -37,6 +39,7 @@ class Settled:
     champion: str
     basis: str
     plan: str
+    store: str = ""
 
 
 def plan_digest(parameters: Mapping[str, Any]) -> str:
@@ -56,12 +59,13 @@ def settle(
 ) -> Settled:
     """Take a plan as it was made, or make it here and now, and ask the ledger for the champion that it challenges.
 
-    `parameters` are the pipeline's, less `days` and `at`. A plan that belongs to them stands, with its basis: nothing
-    is read then. Without one, or where a parameter was changed since, source and code are those found here; `days` > 0
-    takes so many whole days up to the last midnight before `at` (an instant, or KFP's word for the scheduled one).
+    `parameters` are the pipeline's, less `days` and `at`. A plan that belongs to them stands, with its basis. Without
+    one, or where a parameter was changed since, source and code are those found here; `days` > 0 takes so many whole
+    days up to the last midnight before `at` (an instant, or KFP's word for the scheduled one).
     Whoever becomes champion after this makes the promotion fail, as with every other run. UsageError without a moment.
     """
-    given = Settled(**{name: parameters[name] for name in Settled.__dataclass_fields__})
+    store = store_id(workspace.store)
+    given = Settled(**{name: parameters[name] for name in GIVEN}, store=store)
     if given.plan and given.plan == plan_digest(parameters):
         return given
     when = _window(given, days, _moment(at))
@@ -71,7 +75,7 @@ def settle(
     ledger = workspace.ledger(task.name)
     basis = ledger.plan_basis(plan)
     champion = champion_of(ledger, basis)
-    settled = Settled(**when, **found, champion=champion, basis=basis, plan=plan)
+    settled = Settled(**when, **found, champion=champion, basis=basis, plan=plan, store=store)
     progress(describe(settled), None)
     return settled
 

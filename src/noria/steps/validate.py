@@ -20,6 +20,7 @@ from noria.ml.splits import Split, split_columns, split_rows
 from noria.ml.validation import ValidationRules
 from noria.ml.validation import validate as find
 from noria.schema import Schema
+from noria.steps.exhibit import REFUSED
 from noria.steps.groups import read_group
 from noria.steps.workspace import Workspace, now, report_key
 from noria.task import Rows, Tally, Window, load_task
@@ -46,15 +47,35 @@ class Validated:
     def encoded(self) -> bytes:
         return msgspec.json.encode(self.evidence, order="deterministic")
 
-    def stop_if_violated(self) -> None:
-        """Raise ValidationError that names each broken rule, and the report."""
+    @property
+    def word(self) -> str:
+        """What the pipeline branches on."""
+        return "invalid" if self.findings.violations else "valid"
+
+    @property
+    def refusal(self) -> ValidationError | None:
+        """What ends the run: each broken rule, and the report; None for good data."""
         broken = self.findings.violations
-        if broken:
-            more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
-            raise ValidationError(
-                f"the data break {len(broken)} rules ({'; '.join(map(_tell, broken[:5]))}{more}): the rows are in "
-                f"{self.place}; mend the source, or change what the data are held to (rules.* of `noria plan`)"
-            )
+        if not broken:
+            return None
+        more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
+        return ValidationError(
+            f"the data break {len(broken)} rules ({'; '.join(map(_tell, broken[:5]))}{more}): the rows are in "
+            f"{self.place}; mend the source, or change what the data are held to (rules.* of `noria plan`)"
+        )
+
+    @property
+    def summary(self) -> str:
+        """What was found in a few lines of Markdown, for KFP's page of the run."""
+        told = f"{REFUSED}{self.refusal}" if self.refusal else f"{self.findings.rows:,} rows break no rule"
+        rows = [f"| {one.severity} | {one.rule} {one.column} | {one.found} | {one.expected} |" for one in self._told]
+        return "\n".join(
+            [told, "", "| | rule | found | expected |", "|---|---|---|---|", *rows, ""] if rows else [told, ""]
+        )
+
+    @property
+    def _told(self) -> tuple[Finding, ...]:
+        return (*self.findings.violations, *self.findings.notices)
 
 
 def _tell(found: Finding) -> str:
