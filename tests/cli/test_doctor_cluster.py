@@ -135,7 +135,7 @@ def test_a_cluster_that_has_everything_is_well(noria: Noria, tmp_path: Path) -> 
     assert found["rights to serve"] == (
         True, f"in namespace noria-serving {who} may do all {len(VERBS)} that the step deploy needs"
     )  # fmt: skip
-    assert found["what runs there keep"][1].startswith("what its ConfigMap noria-settings names")
+    assert found["object store there"][1].startswith("what its ConfigMap noria-settings names")
     assert found["registry of features"][0]
     assert code == 0
     own, others = [one for one in reviews if not one.user], [one for one in reviews if one.user]

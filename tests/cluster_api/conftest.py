@@ -5,21 +5,50 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cluster_api.candidates import SCHEMA, TASK, Candidates
 from cluster_api.kserve_world import KServe
+from cluster_api.kube_objects import Objects
 from cluster_api.kube_server import Kubernetes
+from cluster_api.real_api_server import ApiServer, RealObjects, real_api_server, why_none
 from cluster_api.surroundings import NAMESPACE, ROOT, Cluster
 
 from noria.errors import ReleaseError
 from noria.steps.release import take_back
 
 
+def pytest_report_header() -> str:
+    why = why_none()
+    return f"Kubernetes' API server: {f'played, for {why}' if why else 'a real one'}"
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer | None]:
+    """The real API server; None where there is none."""
+    if why_none():
+        yield None
+        return
+    with real_api_server(tmp_path_factory.mktemp("kubernetes"), NAMESPACE) as server:
+        yield server
+
+
 @pytest.fixture
-def cluster(tmp_path: Path, s3_address: str) -> Iterator[Cluster]:
+def objects(api_server: ApiServer | None) -> Iterator[Objects | RealObjects]:
+    """The objects of an empty namespace."""
+    if api_server is None:
+        yield Objects()
+        return
+    kept = RealObjects(api_server)
+    yield kept
+    kept.clear(NAMESPACE)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, s3_address: str, objects: Any) -> Iterator[Cluster]:
     candidates = Candidates(folder=tmp_path, objects=s3_address)
-    with Kubernetes() as server:
+    with Kubernetes(objects=objects) as server:
         world = KServe(server.objects, NAMESPACE, TASK, SCHEMA, candidates.keys, tmp_path / "pods")
         server.world = world
         try:

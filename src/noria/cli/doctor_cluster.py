@@ -32,7 +32,7 @@ def cluster_checks(settings: Settings) -> dict[str, Callable[[], str]]:
     checks: dict[str, Callable[[], str]] = {"Kubeflow Pipelines": partial(_kfp, settings)}
     checks["KServe"] = partial(_kserve, settings, named=named)
     checks["rights to serve"] = partial(_rights, settings, named=named)
-    checks["what runs there keep"] = partial(_objects, settings)
+    checks["object store there"] = partial(_objects, settings)
     checks["registry of features"] = partial(_registry, settings)
     return checks
 
