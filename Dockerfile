@@ -72,6 +72,7 @@ RUN bash /tmp/trim.sh && rm /tmp/trim.sh
 
 # Every path that a program writes lies below /tmp, which any user may write; on a read-only file system it is a volume.
 FROM scratch AS runtime
+# The whole of a stage is copied on purpose: copied into an empty image, what was removed is in no layer below.
 # hadolint ignore=DL3067
 COPY --from=trimmed / /
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \

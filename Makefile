@@ -19,7 +19,7 @@ else
 TORCH_FLAG := --torch-backend $(TORCH)
 endif
 
-.PHONY: help setup data run plan test test-long fuzz check fmt compile lock bench bench-peers images images-load test-images manifests check-manifests cluster secrets deploy undeploy clean
+.PHONY: help setup data run plan test test-long fuzz check fmt compile lock bench bench-peers images images-load test-images manifests check-manifests cluster secrets deploy connect undeploy clean
 
 help:  ## Show this list
 	@echo "Noria: new data turns the wheel; a model goes up only when the gates say that it is not worse."; echo
@@ -109,8 +109,8 @@ check-manifests: .checkov/.installed  ## Let checkov look at the manifests for w
 	@$(BIN)/uv pip install --quiet --python .checkov/bin/python checkov==3.3.30
 	@touch $@
 
-cluster: setup  ## Make a kind cluster with Kubeflow Pipelines and KServe; needs Docker and the internet
-	@PATH="$$PATH:$(CURDIR)/$(BIN)" helm/make-cluster $(or $(CLUSTER),noria)
+cluster: setup  ## Make a kind cluster with Kubeflow Pipelines and KServe, or install them (CLUSTER=here); needs Docker and the internet
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" BIN=$(BIN) helm/make-cluster $(or $(CLUSTER),noria)
 
 secrets: setup  ## Make the Secrets that the objects of ENV refer to, as far as they are missing
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m helm.credentials $(ENV)
@@ -118,8 +118,11 @@ secrets: setup  ## Make the Secrets that the objects of ENV refer to, as far as 
 deploy: setup  ## Bring the manifests of ENV, and missing Secrets, into the cluster of KUBECONFIG
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" BIN=$(BIN) helm/deploy $(ENV)
 
-undeploy: setup  ## Take it all out of the cluster again, but for Kubeflow Pipelines and the keys beside it (ALL=1: these too)
-	@PATH="$$PATH:$(CURDIR)/$(BIN)" ALL="$(ALL)" helm/undeploy $(ENV)
+connect: setup  ## Lead the ways into the cluster to this machine, until Ctrl-C: `noria status`, submit, rollback (SIGN=1) work on it
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" SIGN="$(SIGN)" $(BIN)/python -m helm.connect $(ENV)
+
+undeploy: setup  ## Take it all out of the cluster again, but for Kubeflow Pipelines and the keys beside it (ALL=1: these too; YES=1)
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" BIN=$(BIN) ALL="$(ALL)" YES="$(YES)" helm/undeploy $(ENV)
 
 clean:  ## Remove the environment and all that Noria keeps in this folder (.noria)
 	@rm -rf $(VENV) .noria

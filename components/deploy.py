@@ -7,8 +7,8 @@ from components.step import step
 
 @step
 def deploy(
-    dataset: dsl.Input[dsl.Dataset],
-    bundle: dsl.Input[dsl.Model],
+    dataset: str,
+    bundle: str,
     decision: dsl.Input[dsl.Artifact],
     validation_days: int,
     holdout_days: int,
@@ -22,8 +22,8 @@ def deploy(
     first.
 
     Args:
-        dataset: the rows; the holdout's first are asked.
-        bundle: the candidate.
+        dataset: address of the rows; the holdout's first are asked.
+        bundle: address of the candidate.
         decision: the evidence, the limits and the verdict, which is reached again from the evidence.
         validation_days: days before the holdout.
         holdout_days: the newest days.
@@ -32,12 +32,11 @@ def deploy(
         code: digest of the code that the steps run.
     """
     from cluster.stage import stage_of
-    from noria.steps.addresses import address_of
     from noria.steps.deploy import deploy
     from noria.steps.running import running
 
     with running("deploy") as run:
-        given = {"uri": address_of(dataset), "bundle": address_of(bundle), "decision": decision.path}
+        given = {"uri": dataset, "bundle": bundle, "decision": decision.path}
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
         release = {"plan": plan, "basis": basis, "code": code}
         stage = stage_of(run.workspace, run.progress)

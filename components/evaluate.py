@@ -7,8 +7,8 @@ from components.step import step
 
 @step
 def evaluate(
-    dataset: dsl.Input[dsl.Dataset],
-    bundle: dsl.Input[dsl.Model],
+    dataset: str,
+    bundle: str,
     champion: str,
     validation_days: int,
     holdout_days: int,
@@ -23,8 +23,8 @@ def evaluate(
     """Measure everything that the gates decide on.
 
     Args:
-        dataset: the rows; only the holdout is scored.
-        bundle: the candidate.
+        dataset: address of the rows; only the holdout is scored.
+        bundle: address of the candidate.
         champion: digest of the bundle it has to measure up to; "" where there is none.
         validation_days: days before the holdout.
         holdout_days: the newest days.
@@ -38,14 +38,13 @@ def evaluate(
     """
     from pathlib import Path
 
-    from noria.steps.addresses import address_of
     from noria.steps.evaluate import evaluate
     from noria.steps.running import running
 
     with running("evaluate") as run:
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
         how = {"draws": draws, "seed": seed, "limits": limits, "champion": champion}
-        given = {"uri": address_of(dataset), "bundle": address_of(bundle)}
+        given = {"uri": dataset, "bundle": bundle}
         found = evaluate(run.workspace, **given, **days, **how, progress=run.progress)
         Path(evaluation.path).write_bytes(found.encoded)
         evaluation.metadata = {"code": code}

@@ -8,21 +8,26 @@ from components.step import step
 @step
 def features(
     task: str,
-    events: dsl.Input[dsl.Dataset],
-    tables: dsl.Input[dsl.Dataset],
+    events: str,
+    tables: str,
     code: str,
+    store: str,
     dataset: dsl.Output[dsl.Dataset],
-) -> None:
-    """Join the events with the features of the task's service; a task without one gets its rows as they are.
+) -> str:
+    """Join the events with the features of the task's service; returns the dataset's address.
+
+    A task without one gets its rows as they are.
 
     Args:
         task: the task's name.
-        events: the rows, addressed by their content.
-        tables: the feature tables, addressed by theirs.
+        events: address of the rows.
+        tables: address of the feature tables.
         code: digest of the code that the steps run.
-        dataset: Parquet and dataset.json.
+        store: the object store's own name; what was published in one that is gone is no cache hit.
+        dataset: the address, for people; what lies there is Parquet and dataset.json.
     """
-    from noria.steps.addresses import address_of, hand_on
+    from pathlib import Path
+
     from noria.steps.features import add_features
     from noria.steps.running import running
 
@@ -32,7 +37,8 @@ def features(
         return join_features(rows, folder, service)
 
     with running("features") as run:
-        where = {"events": address_of(events), "tables": address_of(tables)}
-        made = add_features(run.workspace, task=task, **where, join=join, progress=run.progress)
-        dataset.metadata = {"code": code}
-        hand_on(dataset, made)
+        where = {"events": events, "tables": tables}
+        address = add_features(run.workspace, task=task, **where, join=join, progress=run.progress)
+        dataset.metadata = {"address": address, "code": code, "store": store}
+        Path(dataset.path).write_text(address)
+        return address

@@ -1,5 +1,7 @@
 """Ingest: read a window of a task's source into a dataset."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 
 from components.step import step
@@ -15,9 +17,10 @@ def ingest(
     code: str,
     store: str,
     dataset: dsl.Output[dsl.Dataset],
-    tables: dsl.Output[dsl.Dataset],
-) -> None:
-    """Read the rows of a window of event time into a dataset, addressed by its content.
+) -> NamedTuple("Ingested", [("events", str), ("tables", str)]):  # type: ignore[valid-type]
+    """Read the rows of a window of event time into a dataset; returns its address and that of the feature tables.
+
+    Both are addressed by their content. For a task without feature tables, those are the rows again.
 
     Args:
         task: the task's name.
@@ -27,10 +30,10 @@ def ingest(
         as_of: rows whose label became known later are left out; "" is the end of the window.
         code: digest of the code that the steps run; a change of it is no cache hit.
         store: the object store's own name; what was published in one that is gone is no cache hit.
-        dataset: Parquet and dataset.json.
-        tables: feature tables as of that moment; for a task without any, the dataset again.
+        dataset: the rows' address, for people; they are Parquet and dataset.json.
     """
-    from noria.steps.addresses import hand_on
+    from pathlib import Path
+
     from noria.steps.ingest import ingest, parse_moment, parse_window
     from noria.steps.running import running
 
@@ -38,6 +41,7 @@ def ingest(
         when = {"window": parse_window(start, end), "as_of": parse_moment("as_of", as_of or end)}
         made = ingest(run.workspace, task=task, source=source, **when, progress=run.progress)
         found = {"rows": made.dataset.rows, "not_known_yet": made.unknown, "digest": made.dataset.digest}
-        dataset.metadata = {**found, "told": made.describe(), "code": code, "store": store}
-        hand_on(dataset, made.uri)
-        hand_on(tables, made.tables)
+        where = {"address": made.uri, "tables": made.tables, "store": store}
+        dataset.metadata = {**found, **where, "told": made.describe(), "code": code}
+        Path(dataset.path).write_text(made.uri)
+        return made.uri, made.tables

@@ -7,8 +7,8 @@ from components.step import step
 
 @step
 def rehearse(
-    dataset: dsl.Input[dsl.Dataset],
-    bundle: dsl.Input[dsl.Model],
+    dataset: str,
+    bundle: str,
     validation_days: int,
     holdout_days: int,
     requests: int,
@@ -19,8 +19,8 @@ def rehearse(
     """Ask the served candidate for held-out rows, one a request, and compare with the offline answers.
 
     Args:
-        dataset: the rows; the holdout's first are asked.
-        bundle: the candidate.
+        dataset: address of the rows; the holdout's first are asked.
+        bundle: address of the candidate.
         validation_days: days before the holdout.
         holdout_days: the newest days.
         requests: how many, one after the other.
@@ -30,14 +30,13 @@ def rehearse(
     """
     from pathlib import Path
 
-    from noria.steps.addresses import address_of
     from noria.steps.rehearse import rehearse
     from noria.steps.running import running
 
     with running("rehearse") as run:
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
         asked = {"requests": requests, "load_requests": load_requests}
-        given = {"uri": address_of(dataset), "bundle": address_of(bundle)}
+        given = {"uri": dataset, "bundle": bundle}
         found = rehearse(run.workspace, **given, **days, **asked, progress=run.progress)
         Path(evidence.path).write_bytes(found)
         evidence.metadata = {"code": code}

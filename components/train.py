@@ -7,7 +7,7 @@ from components.step import step
 
 @step
 def train(
-    dataset: dsl.Input[dsl.Dataset],
+    dataset: str,
     evidence: dsl.Input[dsl.Artifact],
     validation_days: int,
     holdout_days: int,
@@ -20,12 +20,13 @@ def train(
     network: dict,
     training: dict,
     code: str,
+    store: str,
     bundle: dsl.Output[dsl.Model],
-) -> None:
-    """Train a candidate and publish it as a bundle, addressed by its content.
+) -> str:
+    """Train a candidate and publish it as a bundle; returns its address, which is of its content.
 
     Args:
-        dataset: the rows; the holdout is not read.
+        dataset: address of the rows; the holdout is not read.
         evidence: of the data; training does not start without it.
         validation_days: days before the holdout that choose the epoch.
         holdout_days: the newest days, which only the gates see.
@@ -38,12 +39,13 @@ def train(
         network: the task's own options for its network.
         training: weight_decay, label_smoothing, precision, class_weight, device; what is not said is as usual.
         code: digest of the code that the steps run.
-        bundle: model.onnx and what belongs to it.
+        store: the object store's own name; what was published in one that is gone is no cache hit.
+        bundle: the bundle's address, for people; there are model.onnx and what belongs to it.
     """
     from dataclasses import asdict
+    from pathlib import Path
 
     from noria.ml.training import TrainingOptions, TrainingParameters
-    from noria.steps.addresses import address_of, hand_on
     from noria.steps.groups import read_group, read_values
     from noria.steps.running import running
     from noria.steps.train import train
@@ -62,12 +64,14 @@ def train(
         days = {"validation_days": validation_days, "holdout_days": holdout_days}
         made, address = train(
             run.workspace,
-            uri=address_of(dataset),
+            uri=dataset,
             evidence=evidence.path,
             recipe=recipe,
             **days,
             code=code,
             progress=run.progress,
         )
-        bundle.metadata = {"digest": made.digest, "task": made.facts.task, "dataset": made.facts.training_data}
-        hand_on(bundle, address)
+        found = {"digest": made.digest, "task": made.facts.task, "dataset": made.facts.training_data}
+        bundle.metadata = {**found, "address": address, "store": store}
+        Path(bundle.path).write_text(address)
+        return address

@@ -6,11 +6,7 @@ environment without development parts it makes none: it says which are missing, 
 
 from __future__ import annotations
 
-import base64
-import json
 import secrets
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -18,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from helm.kubectl import Data, Kubectl
+from helm.reach import reach
 from helm.render import NAMESPACE, environments, merged_values
-from noria.errors import ClusterError, NoriaError, UsageError
+from noria.errors import NoriaError, UsageError
 from noria.ml.signature import Signer, make_key
 from noria.settings import Settings
 
 PRIVATE = "signing.pem"
-Data = dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +40,11 @@ def main(arguments: list[str]) -> int:
     try:
         if len(arguments) != 1 or arguments[0] not in environments():
             raise UsageError(f"found {arguments}: expected one of {', '.join(environments())}")
-        return supply(Kubectl(), merged_values(arguments[0]))
+        kubectl = Kubectl()
+        reach(kubectl)
+        return supply(kubectl, merged_values(arguments[0]))
     except NoriaError as error:
-        sys.stderr.write(f"credentials: {error}\n")
+        sys.stderr.write(f"make secrets: {error}\n")
         return error.exit_code
 
 
@@ -59,49 +58,6 @@ class Cluster(Protocol):
     def create(self, kind: str, name: str, namespace: str, data: Data) -> None:
         """Make an object that is not there."""
         ...
-
-
-class Kubectl:
-    """The cluster that the command kubectl is set up for."""
-
-    def __init__(self) -> None:
-        beside = Path(sys.executable).with_name("kubectl")
-        self._command = shutil.which("kubectl") or str(beside)
-
-    def read(self, kind: str, name: str, namespace: str) -> Data | None:
-        """See Cluster."""
-        text = self._run(["get", kind, name, f"--namespace={namespace}", "--ignore-not-found", "--output=json"])
-        if not text.strip():
-            return None
-        data: Data = json.loads(text).get("data") or {}
-        return {key: _decoded(value) for key, value in data.items()} if kind == "Secret" else data
-
-    def create(self, kind: str, name: str, namespace: str, data: Data) -> None:
-        """See Cluster."""
-        content = "stringData" if kind == "Secret" else "data"
-        meta = {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/part-of": "noria"}}
-        # By standard input: no list of processes, and no file, shows what it holds.
-        self._run(["create", "--filename=-"], json.dumps(_object(kind, meta) | {content: data}))
-
-    def _run(self, words: list[str], text: str = "") -> str:
-        try:
-            done = subprocess.run([self._command, *words], input=text, capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise ClusterError(f"no kubectl ({error}): install it, or run `make setup`, which brings one") from error
-        if done.returncode:
-            raise ClusterError(
-                f"kubectl {words[0]} failed ({done.stderr.strip()}): expected a cluster that `kubectl get nodes` "
-                "reaches, with Kubeflow Pipelines, and the namespaces of manifests/<environment>"
-            )
-        return done.stdout
-
-
-def _object(kind: str, meta: Mapping[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": kind, "metadata": dict(meta)}
-
-
-def _decoded(value: str) -> str:
-    return base64.b64decode(value).decode()
 
 
 def supply(cluster: Cluster, values: Mapping[str, Any]) -> int:

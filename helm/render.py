@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from noria.errors import UsageError
 
 CHART = Path(__file__).parent / "noria"
 ENVIRONMENTS = Path(__file__).parent / "environments"
@@ -19,6 +23,7 @@ RELEASE = NAMESPACE = "noria"
 # Helm would make the release's namespace itself; `kubectl apply` finds it in the files.
 ONLY_RENDERED = {"createRelease": True}
 HOOK = "helm.sh/hook"
+ORIGIN = "# Rendered by `make manifests` from helm/noria"
 
 
 def render(values: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -36,7 +41,10 @@ def render(values: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 def values_of(environment: str) -> dict[str, Any]:
     """What the environment sets, and what only rendered files need."""
-    said: dict[str, Any] = yaml.safe_load((ENVIRONMENTS / f"{environment}.yaml").read_text())
+    try:
+        said: dict[str, Any] = yaml.safe_load((ENVIRONMENTS / f"{environment}.yaml").read_text()) or {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"helm/environments/{environment}.yaml is no YAML ({error}): mend it") from error
     return {**said, "namespaces": {**said.get("namespaces", {}), **ONLY_RENDERED}}
 
 
@@ -50,9 +58,26 @@ def merged_values(environment: str) -> dict[str, Any]:
     """All values of the chart, as they are in the environment."""
     from helm_python import Chart
 
-    with Chart.load(CHART) as chart:
+    with Chart.load(CHART) as chart, _named(environment):
         merged: dict[str, Any] = chart.merge_values(values_of(environment))
+        chart.validate_schema(merged)
     return merged
+
+
+@contextmanager
+def _named(environment: str) -> Iterator[None]:
+    """Tell of a value that the chart does not take where it stands; UsageError."""
+    from helm_python import HelmError
+
+    try:
+        yield
+    except HelmError as error:
+        lines = str(error).splitlines()
+        said = " ".join([line.strip() for line in lines if line.startswith("- at ")] or lines)
+        raise UsageError(
+            f"helm/environments/{environment}.yaml has a value that the chart does not take ({said}): "
+            "helm/noria/values.yaml says what there is, and what for"
+        ) from error
 
 
 def environments() -> tuple[str, ...]:
@@ -62,7 +87,9 @@ def environments() -> tuple[str, ...]:
 def manifests(environment: str, values: Mapping[str, Any] | None = None) -> dict[str, str]:
     """The files of manifests/<environment>, by name; what Helm runs as a hook is not among them."""
     files = {}
-    for name, objects in render(values_of(environment) if values is None else values).items():
+    with _named(environment):
+        made = render(values_of(environment) if values is None else values)
+    for name, objects in made.items():
         kept = [each for each in objects if HOOK not in each["metadata"].get("annotations", {})]
         if kept:
             files[name] = _write(name, environment, kept)
@@ -73,7 +100,7 @@ def manifests(environment: str, values: Mapping[str, Any] | None = None) -> dict
 
 
 def _write(name: str, environment: str, objects: list[dict[str, Any]]) -> str:
-    origin = f"# Rendered by `make manifests` from helm/noria ({name}) and helm/environments/{environment}.yaml.\n"
+    origin = f"{ORIGIN} ({name}) and helm/environments/{environment}.yaml.\n"
     return origin + "---\n".join(yaml.dump(each, Dumper=_Dumper, sort_keys=False, width=110) for each in objects)
 
 
@@ -88,16 +115,29 @@ def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _write_text)
 
 
-def main(arguments: Sequence[str] = ()) -> None:
-    """Write them all; or, with an environment and a folder, those of a cluster that makes no volumes."""
-    if arguments:
-        environment, folder = arguments
-        _fill(Path(folder), manifests(environment, without_volumes(values_of(environment))))
-        return
-    for environment in environments():
-        files = manifests(environment)
+def main(arguments: Sequence[str] = ()) -> int:
+    """Write them all, or those of one environment into a folder, for a cluster that makes no volumes; the exit code."""
+    try:
+        if arguments:
+            environment, folder = arguments
+            _fill(Path(folder), manifests(environment, without_volumes(values_of(environment))))
+        else:
+            _write_all()
+    except UsageError as error:
+        sys.stderr.write(f"make manifests: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def _write_all() -> None:
+    made = {environment: manifests(environment) for environment in environments()}
+    for environment, files in made.items():
         _fill(MANIFESTS / environment, files)
         sys.stdout.write(f"manifests/{environment}: {len(files)} files\n")
+    for folder in sorted(set(MANIFESTS.iterdir()) - {MANIFESTS / environment for environment in made}):
+        if folder.is_dir() and all(path.read_text().startswith(ORIGIN) for path in folder.iterdir()):
+            shutil.rmtree(folder)
+            sys.stdout.write(f"manifests/{folder.name}: removed, because helm/environments has it no more\n")
 
 
 def _fill(folder: Path, files: Mapping[str, str]) -> None:
@@ -110,4 +150,4 @@ def _fill(folder: Path, files: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

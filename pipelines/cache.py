@@ -42,7 +42,10 @@ def use_checked_cache(root: Path, store: ObjectStore) -> None:
 
 
 def _addresses(outputs: dict[str, Any]) -> Iterator[str]:
+    """What may be an address: every text that a step handed on, and where its artifacts lie."""
     for value in outputs.values():
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, dsl.Artifact) and one.uri:
                 yield one.uri
+            elif isinstance(one, str):
+                yield one

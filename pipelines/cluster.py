@@ -6,15 +6,16 @@ import contextlib
 import io
 import json
 import logging
+import ssl
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from noria.errors import ConflictError, UsageError
 from noria.settings import KfpSettings
@@ -76,7 +77,7 @@ class Kubeflow:
                 host=self.settings.host,
                 # With a name here it does not ask at once, five times, with five seconds between; `health` does.
                 namespace=f"{self.settings.namespace}-unasked",
-                ssl_ca_cert=str(self.settings.ca_file) if self.settings.ca_file else None,
+                ssl_ca_cert=_certificates(self.settings.ca_file) if self.settings.ca_file else None,
                 credentials=TokenFile(self.settings.token_file) if self.settings.token_file else None,
             )
         # What fails is told once, by whoever asked; a try that is made again is nothing to warn of.
@@ -130,18 +131,37 @@ class Kubeflow:
             tasks = parse_tasks(json.loads(text))
             return read_run(api.deserialize(SimpleNamespace(data=text), "V2beta1Run"), self._steps, tasks)
 
-    def runs(self, *, experiment: str = "", count: int = PAGE) -> tuple[RunView, ...]:
+    def runs(self, *, experiment: str = "", count: int = PAGE, steps: bool = False) -> tuple[RunView, ...]:
         """The newest runs, newest first, of one experiment or of all; none where there is no such experiment.
 
-        Their steps are left out: `run` tells them, of one run at a time.
+        With `steps` they have theirs as far as KFP's list tells them; `run` tells them, of one run at a time.
         """
         client = self.client
         with asking(self.settings, "list the runs"):
-            where = self.find_experiment(experiment) if experiment else None
+            where = self.find_experiment(experiment) if experiment else ""
             if experiment and not where:
                 return ()
-            found = client.list_runs(page_size=count, sort_by="created_at desc", experiment_id=where)
-            return tuple(read_run(run, ()) for run in found.runs or ())
+            if not steps:
+                found = client.list_runs(page_size=count, sort_by="created_at desc", experiment_id=where or None)
+                return tuple(read_run(run, ()) for run in found.runs or ())
+            return tuple(self._runs_with_steps(where, count))
+
+    def _runs_with_steps(self, experiment: str, count: int) -> Iterator[RunView]:
+        """After 2.17 a FULL list comes in pages that KFP may make shorter than they were asked for."""
+        api, place = self._client._run_api.api_client, {"experiment_id": experiment, "namespace": self._namespace}
+        token = ""
+        while count > 0:
+            query = {"page_size": count, "sort_by": "created_at desc", "view": "FULL", "page_token": token, **place}
+            page = json.loads(self._get(f"/apis/v2beta1/runs?{urlencode({k: v for k, v in query.items() if v})}"))
+            listed, token = page.get("runs") or [], page.get("next_page_token", "")
+            for told in listed:
+                tasks = parse_tasks(told)
+                run = api.deserialize(SimpleNamespace(data=json.dumps(told)), "V2beta1Run")
+                names = self._steps if tasks or (run.run_details and run.run_details.task_details) else ()
+                yield read_run(run, names, tasks)
+            count -= len(listed)
+            if not listed or not token:
+                return
 
     def cancel(self, run_id: str) -> None:
         """End a run; its pods get the signal."""
@@ -232,6 +252,18 @@ class Kubeflow:
 def _named(name: str) -> str:
     """KFP's filter for what has this very name."""
     return json.dumps({"predicates": [{"operation": EQUALS, "key": "display_name", "stringValue": name}]})
+
+
+def _certificates(path: Path) -> str:
+    """The path as it is; UsageError where no certificate can be read there."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # of the file; ssl's own are of this kind, too
+        raise UsageError(
+            f"NORIA_KFP_CA_FILE names {path}, of which no certificates can be read ({error}): expected a file of them "
+            "in PEM"
+        ) from error
+    return str(path)
 
 
 @contextlib.contextmanager

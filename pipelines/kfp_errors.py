@@ -40,9 +40,10 @@ def asking(settings: KfpSettings, what: str) -> Iterator[None]:
         raise _refusal(settings, what, error.status, _said(error.body, error.reason)) from error
     except HTTPError as error:
         slow = isinstance(error, ReadTimeoutError) or "timed out" in str(error)
-        found = "does not answer in time" if slow else f"cannot be reached ({_kind(error)})"
+        kind = _kind(error)
+        found = "does not answer in time" if slow else f"cannot be reached ({kind})"
         raise UnreachableError(
-            f"Kubeflow Pipelines at {settings.host} {found}: it was asked to {what}. {_way(settings)}"
+            f"Kubeflow Pipelines at {settings.host} {found}: it was asked to {what}. {_way(settings, kind)}"
         ) from error
     except (AttributeError, TypeError, KeyError, json.JSONDecodeError, msgspec.ValidationError) as error:  # of reading
         raise ClusterError(
@@ -51,10 +52,14 @@ def asking(settings: KfpSettings, what: str) -> Iterator[None]:
         ) from error
 
 
-def _way(settings: KfpSettings) -> str:
-    """What to look at where nobody answers."""
+def _way(settings: KfpSettings, kind: str) -> str:
+    """What to look at where nobody answers, or nobody who is believed."""
+    if "certificate" in kind.lower():
+        return "Look at the certificates in NORIA_KFP_CA_FILE, by which it is believed, and at the address in NORIA_KFP"
+    if "ssl" in kind.lower():
+        return "Look at the address in NORIA_KFP: what answers there does not speak https, so it may want http://"
     if settings.host.startswith("https://"):
-        return "Look at the address in NORIA_KFP, and at the certificates in NORIA_KFP_CA_FILE, by which it is believed"
+        return "Look at the address in NORIA_KFP, and whether the way there is open"
     forward = FORWARD.format(namespace=settings.namespace)
     return f"Look at the address in NORIA_KFP, and whether the way there is open, such as `{forward}`"
 

@@ -18,16 +18,23 @@ GPU_STEP = "train"  # the one step that computes on one
 CUDA = "-cuda"  # ends the tag of the image whose torch computes on GPUs; images/names.sh gives it the same name
 # CUDA keeps kernels and a context of its own in the memory of the machine, beside what the step needs without a GPU.
 GPU_MEMORY, GPU_MEMORY_BYTES = "8Gi", 8 * 2**30
-# No cache may answer for these: what `settle` finds is in none of its inputs, and `deploy` makes what a cluster serves
-# as the ledger has it again, where somebody deleted it.
-NEVER_CACHED = frozenset({"settle", "deploy"})
+
+
+# An image's reference, as registries and container runtimes read it.
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:]+\])"
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?P<name>(?:{_HOST}(?::[0-9]{{1,5}})?/)?{_PART}(?:/{_PART})*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
     """What a cluster chooses; "", 0 and none leave what the compiled file says.
 
-    UsageError for an image that moves, and for GPUs that would be reserved in vain.
+    UsageError for an image that is none or moves, and for GPUs that would be reserved in vain.
     """
 
     image: str = ""
@@ -35,14 +42,25 @@ class Choices:
     nodes: Mapping[str, str] = field(default_factory=dict)  # labels that a node has to have
 
     def __post_init__(self) -> None:
-        named, _, tag = self.image.rpartition("/")[2].partition(":")
-        if self.image and "@sha256:" not in self.image and (not named or not tag or tag == "latest"):
-            raise UsageError(
-                f"image {self.image!r} has no tag of its own: KFP's cache goes by the image's name, so a name that can "
-                "come to mean other code would serve the results of the old; write name:version or name@sha256:…"
-            )
+        if self.image:
+            _expect_fixed(self.image)
         if self.gpus not in (0, 1):
             raise UsageError(f"{self.gpus} GPUs for a training that computes on one: expected 0 or 1")
+
+
+def _expect_fixed(image: str) -> None:
+    """UsageError for what is no image's name, and for a name that can come to mean another image."""
+    found = _IMAGE.fullmatch(image)
+    if not found or len(found["name"]) > LONGEST_NAME:
+        raise UsageError(
+            f"image {image!r} is no name of an image: expected host:port/name:version, in small letters but for host "
+            "and version, and without spaces, or …@sha256: and 64 hexadecimal digits"
+        )
+    if not found["digest"] and found["tag"] in (None, "latest"):
+        raise UsageError(
+            f"image {image!r} has no tag of its own: KFP's cache goes by the image's name, so a name that can "
+            "come to mean other code would serve the results of the old; write name:version or name@sha256:…"
+        )
 
 
 def parse_nodes(pairs: list[str]) -> dict[str, str]:
@@ -56,21 +74,19 @@ def parse_nodes(pairs: list[str]) -> dict[str, str]:
 
 
 def lay_over(compiled: Path, choices: Choices) -> str:
-    """The text of the pipeline for a cluster; equal files and choices give equal bytes.
+    """The text of the pipeline for a cluster: the compiled file itself, byte for byte, where nothing was chosen.
 
-    It differs from the compiled file in the choices, and in that two steps are never taken from KFP's cache. On a
-    laptop `settle` gets a finished plan, and repeats it, and predictors follow the ledger, which no cache forgets.
+    Equal files and choices give equal bytes.
     """
     try:
-        spec, *more = yaml.safe_load_all(compiled.read_text())
+        text = compiled.read_text()
+        spec, *more = yaml.safe_load_all(text)
         executors = spec["deploymentSpec"]["executors"]
-        dags = [spec["root"]["dag"], *(part["dag"] for part in spec["components"].values() if "dag" in part)]
-        tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
-        for name in NEVER_CACHED:
-            tasks[name]["cachingOptions"] = {}
         platforms = more[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     except (OSError, yaml.YAMLError, KeyError, IndexError, ValueError, TypeError) as error:
         raise NoriaError(f"{compiled} is no compiled pipeline ({error}): run `make compile`") from error
+    if choices == Choices():
+        return text
     image = choose_image(executors[f"exec-{GPU_STEP}"]["container"]["image"], choices)
     for executor in executors.values() if image else ():
         executor["container"]["image"] = image

@@ -31,6 +31,7 @@ STATES = {
 }
 ENDED = frozenset({DONE, CACHED, SKIPPED, FAILED, STOPPED})
 EXECUTOR = "executor"
+RELEASE = "deploy"  # the step that the gates let run, or skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class StepView:
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
-    """One run; `state` is KFP's own word, `error` what KFP says went wrong; a list of runs leaves out their `steps`."""
+    """One run; `state` is KFP's own word, `error` what KFP says went wrong; a list of runs may leave out `steps`."""
 
     id: str
     name: str
@@ -59,6 +60,18 @@ class RunView:
     @property
     def ended(self) -> bool:
         return STATES.get(self.state, WAITING) in ENDED
+
+    @property
+    def outcome(self) -> str:
+        """What it came to by the states of its steps, or how it stands.
+
+        KFP calls a run that the gates refused a success. "passed": the gates let it pass, and it was released, or had
+        been before. "ended": KFP calls it a success, and tells no steps.
+        """
+        if STATES.get(self.state) == DONE:
+            deployed = next((step.state for step in self.steps if step.name == RELEASE), "")
+            return {"": "ended", SKIPPED: "refused"}.get(deployed, "passed")
+        return "cancelled" if self.state == "CANCELED" else self.state.lower()
 
 
 def read_run(run: Any, names: Sequence[str], tasks: Sequence[RunTask] = ()) -> RunView:

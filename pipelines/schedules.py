@@ -14,10 +14,10 @@ from typing import Any
 
 from noria.errors import UsageError
 from pipelines.cluster import PAGE, Kubeflow, Published
+from pipelines.cron import parse_cron
 from pipelines.kfp_errors import asking
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
-_FIELD = re.compile(r"[0-9A-Za-z*/,?-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +55,7 @@ def parse_when(cron: str, every: str) -> When:
         if not found:
             raise UsageError(f"--every {every!r} is no span: write a number and m, h or d, such as 90m, 6h or 1d")
         return When(seconds=int(found[1]) * UNITS[found[2]])
-    fields = cron.split()
-    if len(fields) not in (5, 6) or not all(map(_FIELD.fullmatch, fields)):
-        raise UsageError(
-            f"--cron {cron!r} is no time of the clock: expected five fields, minute, hour, day, month and weekday, as "
-            "in '0 2 * * *'; a sixth in front of them is the second"
-        )
-    return When(cron=" ".join(["0", *fields] if len(fields) == 5 else fields))
+    return When(cron=parse_cron(cron))
 
 
 def add_schedule(

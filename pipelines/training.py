@@ -60,21 +60,24 @@ def training(
     asked = {"start": start, "end": end, "as_of": as_of, "source": source, "code": code}
     known = {"champion": champion, "basis": basis, "plan": plan, "days": days, "at": at}
     all_else = {"task": task, "draws": draws, "rules": rules}
-    settled = place(settle(**all_else, **asked, **cuts, **recipe, **load, **bounds, **known)).outputs
+    found = place(settle(**all_else, **asked, **cuts, **recipe, **load, **bounds, **known))
+    settled = found.set_caching_options(False).outputs  # what it finds is in none of its inputs
     code = settled["code"]
     release = {"plan": settled["plan"], "basis": settled["basis"], "code": code}
+    here = {"code": code, "store": settled["store"]}  # of each step that publishes in our store
     when = {"start": settled["start"], "end": settled["end"], "as_of": settled["as_of"]}
-    read = place(ingest(task=task, source=settled["source"], **when, code=code, store=settled["store"]))
-    tables = read.outputs["tables"]
-    rows = place(features(task=task, events=read.outputs["dataset"], tables=tables, code=code)).outputs["dataset"]
-    checked = place(validate(dataset=rows, **cuts, **when, rules=rules, code=code)).outputs
+    read = place(ingest(task=task, source=settled["source"], **when, **here)).outputs
+    rows = place(features(task=task, events=read["events"], tables=read["tables"], **here)).outputs["Output"]
+    checked = place(validate(dataset=rows, **cuts, **when, rules=rules, **here)).outputs
     with dsl.If(checked["Output"] == "valid", name="valid-data"):
         data = checked["evidence"]
-        bundle = place(train(dataset=rows, evidence=data, **cuts, **recipe, code=code)).outputs["bundle"]
+        bundle = place(train(dataset=rows, evidence=data, **cuts, **recipe, **here)).outputs["Output"]
         how = {"draws": draws, "seed": seed, "limits": limits}
         scored = place(evaluate(dataset=rows, bundle=bundle, champion=settled["champion"], **cuts, **how, code=code))
         served = place(rehearse(dataset=rows, bundle=bundle, **cuts, **load, code=code))
         shown = {"evaluation": scored.outputs["evaluation"], "serving": served.outputs["evidence"]}
-        judged = place(judge(data=data, bundle=bundle, **shown, **bounds, **release))
+        judged = place(judge(data=data, bundle=bundle, **shown, **bounds, **release, store=settled["store"]))
         with dsl.If(judged.outputs["Output"] == "promote", name="passed-the-gates"):
-            place(deploy(dataset=rows, bundle=bundle, decision=judged.outputs["decision"], **cuts, **release))
+            decision = judged.outputs["decision"]
+            # Never cached either: it makes what serves as the ledger has it, where somebody changed that since.
+            place(deploy(dataset=rows, bundle=bundle, decision=decision, **cuts, **release)).set_caching_options(False)

@@ -11,7 +11,8 @@
     │   └── TakenBackError          it passed the gates, but a person had taken this very bundle back
     ├── StoreError                  the object store cannot be read or written
     │   ├── ObjectExistsError       an object that is written once is already there
-    │   └── ObjectMissingError      an object is not there
+    │   ├── ObjectMissingError      an object is not there
+    │   └── BucketMissingError      the whole bucket is not there, so nothing is known of an object in it
     ├── LedgerError                 the release ledger is broken, or somebody else was first
     ├── ServingError                the predictor does not start or does not answer
     │   └── ReleaseError            what was to serve did not come up, or answers wrongly; it does not stay
@@ -69,6 +70,10 @@ class ObjectExistsError(StoreError):
 
 
 class ObjectMissingError(StoreError):
+    pass
+
+
+class BucketMissingError(StoreError):
     pass
 
 

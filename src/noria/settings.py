@@ -232,6 +232,13 @@ class Settings:
         return SOURCE_PREFIX + re.sub(r"[^A-Z0-9]", "_", task.upper())
 
 
+def lost_kubeconfig(environment: Mapping[str, str] = os.environ) -> str:
+    """What KUBECONFIG names where none of it is there; "" where it is not set, or one of its files is there."""
+    said = environment.get("KUBECONFIG", "")
+    there = any(Path(name).expanduser().exists() for name in said.split(os.pathsep) if name)
+    return "" if there else said
+
+
 def _address(said: str, name: str, here: Path, schemes: tuple[str, ...], expected: str) -> str:
     """An address of one of the schemes as it is, or else a path below `here`; UsageError for another scheme."""
     if "://" not in said:

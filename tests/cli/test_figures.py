@@ -13,7 +13,7 @@ from noria.cli.asking import Asked, called_from
 from noria.cli.figures import figures_table, headline
 from noria.cli.predict import _show
 from noria.cli.status import _metrics
-from noria.cli.summary import _gates, _prediction
+from noria.cli.summary import _prediction, gates_table
 from noria.gates.results import GateResult, Verdict, show_difference
 from noria.ml.decision import decide
 from noria.ml.evaluation import evaluate
@@ -111,5 +111,5 @@ def test_a_table_of_gates_with_savings_holds_in_a_hundred_columns() -> None:
     verdict = Verdict(bundle="b", dataset="d", champion="", gates=(gate,), passed=True)
     screen = Console(width=100)
     with screen.capture() as shown:
-        screen.print(_gates(cast(Decision, SimpleNamespace(verdict=verdict))))
+        screen.print(gates_table(cast(Decision, SimpleNamespace(verdict=verdict))))
     assert f" ✓  not worse than the champion  {figure}  above -0.0050" in shown.get()

@@ -74,6 +74,7 @@ class KfpWorld:
     folder: Path
     environment: Mapping[str, str]
     cache: dict[str, Outputs] = field(default_factory=dict)
+    names_by_key: bool = False  # an artifact's name is that of its output, as without ML Metadata, and not its number
     recorded: int = 0
     runs: int = 0
 
@@ -143,7 +144,7 @@ class KfpWorld:
             _local(mount, artifact.uri).parent.mkdir(parents=True, exist_ok=True)
         told = self._execute(run, step, pod, container, _executor_input(inputs, made, wanted, results))
         artifacts = {
-            name: self._upload(step, mount, artifact, told.get("artifacts", {}).get(name, {}))
+            name: self._upload(step, name, mount, artifact, told.get("artifacts", {}).get(name, {}))
             for name, artifact in made.items()
         }
         parameters = told.get("parameterValues", {})
@@ -173,7 +174,7 @@ class KfpWorld:
         told: dict[str, Any] = json.loads(Path(executor_input["outputs"]["outputFile"]).read_text())
         return told
 
-    def _upload(self, step: str, mount: Path, artifact: Recorded, told: dict[str, Any]) -> Recorded:
+    def _upload(self, step: str, key: str, mount: Path, artifact: Recorded, told: dict[str, Any]) -> Recorded:
         """Send what lies where the artifact belongs to the bucket, and record it with what the step said of it."""
         (said,) = told.get("artifacts", [{}])
         uri, metadata = said.get("uri") or artifact.uri, said.get("metadata", {})
@@ -186,7 +187,8 @@ class KfpWorld:
         if _local(mount, uri).exists():
             _copy(_local(mount, uri), self._blob(uri))
         self.recorded += 1
-        return Recorded(name=str(self.recorded), uri=uri, type=artifact.type, metadata=metadata)
+        name = key if self.names_by_key else str(self.recorded)
+        return Recorded(name=name, uri=uri, type=artifact.type, metadata=metadata)
 
     def _blob(self, uri: str) -> Path:
         if not uri.startswith(f"{BUCKET}/"):

@@ -94,6 +94,7 @@ def test_health_answers_while_the_model_computes(slow_bundle: Path, home: Path):
         threads = ask_in_background(running, answers)
         wait_until(lambda: in_flight(running) == 1, "a request is in flight")
         assert running.client.get("/v2/health/live").status_code == 200
+        assert running.client.get("/v2/models/wardrobe/ready").status_code == 200, "the readiness probe asks this"
         assert answers == []
         join(threads)
     assert answers[0].status_code == 200

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from noria.errors import BucketMissingError
 from noria.stores.identity import KEY, store_id
 from noria.stores.objects import ObjectStore
 from noria.stores.opening import open_store
@@ -37,3 +39,10 @@ def test_an_emptied_store_has_another_name(store: ObjectStore) -> None:
 
 def test_two_stores_have_two_names(store: ObjectStore, tmp_path: Path) -> None:
     assert store_id(store) != store_id(open_store(str(tmp_path / "other")))
+
+
+def test_the_first_question_makes_a_bucket_where_the_server_does_so(s3_environment: None) -> None:
+    place = f"s3://noria-{uuid.uuid4().hex[:8]}/objects"
+    with pytest.raises(BucketMissingError, match="expected the bucket to exist"):
+        open_store(place).get(KEY)  # a mistyped name is no empty store
+    assert store_id(open_store(place)) == store_id(open_store(place))

@@ -25,7 +25,7 @@ volumes:
 {{- $root := index . 0 }}
 {{- $part := get $root.Values.devServices (index . 1) -}}
 image: {{ $part.image }}
-imagePullPolicy: {{ $root.Values.images.pullPolicy }}
+imagePullPolicy: {{ $root.Values.images.pullPolicy | default "IfNotPresent" }}
 resources:
   {{- toYaml $part.resources | nindent 2 }}
 securityContext:

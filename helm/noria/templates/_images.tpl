@@ -12,6 +12,14 @@
 {{- end }}
 {{- end }}
 
+{{/* When a node fetches it. A name without a registry would be Docker Hub's, where it is somebody else's: never. */}}
+{{- define "noria.pullPolicy" -}}
+{{- $root := first . }}
+{{- $host := first (splitList "/" (last .).repository) -}}
+{{- $own := and (contains "/" (last .).repository) (or (contains "." $host) (contains ":" $host) (eq $host "localhost")) -}}
+{{ $root.Values.images.pullPolicy | default ($own | ternary "IfNotPresent" "Never") }}
+{{- end }}
+
 {{- define "noria.pullSecrets" -}}
 {{- with .Values.images.pullSecrets }}
 imagePullSecrets:

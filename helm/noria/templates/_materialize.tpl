@@ -3,7 +3,7 @@
 {{- define "noria.materializeContainer" -}}
 {{- $root := first . -}}
 image: {{ include "noria.image" (list $root $root.Values.images.monitoring) }}
-imagePullPolicy: {{ $root.Values.images.pullPolicy }}
+imagePullPolicy: {{ include "noria.pullPolicy" (list $root $root.Values.images.monitoring) }}
 command: {{ last . | toJson }}
 envFrom:
   - configMapRef: {name: {{ $root.Values.settings.configMap }}}

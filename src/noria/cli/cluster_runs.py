@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from noria.cli.kubeflow import SHOWN_DIGITS, connect, find_run
-from noria.cli.output import console, make_table, print_json, show_time
+from noria.cli.output import console, make_table, print_json
 from noria.errors import UsageError
 from noria.ml.progress import parse
 from noria.steps.running import parse_event
@@ -17,22 +17,29 @@ if TYPE_CHECKING:
     from pipelines.run_view import RunView, StepView
 
 
+UNTOLD = (
+    "ended: this list of KFP's does not tell whether the gates let the run pass; `noria logs RUN --step judge` does"
+)
+
+
 def list_runs(task: str, *, count: int, as_json: bool) -> None:
     """List the newest runs on the cluster, newest first; all tasks', unless one is named."""
     kubeflow = connect().kubeflow
-    runs = kubeflow.runs(experiment=task, count=count)
+    runs = kubeflow.runs(experiment=task, count=count, steps=True)
     if as_json:
-        told = [{**asdict(run), "page": kubeflow.address_of(run.id)} for run in runs]
+        told = [{**asdict(run), "outcome": run.outcome, "page": kubeflow.address_of(run.id)} for run in runs]
         print_json([{name: value for name, value in run.items() if name != "steps"} for run in told])
         return
     if not runs:
         console().print(f"No run{f' of {task}' if task else ''} at {kubeflow.settings.host}: `noria submit` starts one")
         return
-    table = make_table(f"Runs at {kubeflow.settings.host}", ["id", "state", "started", "took", "name"])
+    table = make_table(f"Runs at {kubeflow.settings.host}", ["id", "outcome", "started, UTC", "took", "name"], padding=1)
     for run in runs:
-        started = show_time(run.created) if run.created else ""
-        table.add_row(run.id[:SHOWN_DIGITS], run.state.lower(), started, _took(run), run.name)
+        started = f"{run.created:%Y-%m-%d %H:%M}" if run.created else ""
+        table.add_row(run.id[:SHOWN_DIGITS], run.outcome, started, _took(run), run.name)
     console().print(table)
+    if any(run.outcome == "ended" for run in runs):
+        console().print(UNTOLD, markup=False)
 
 
 def show_logs(start: str, *, step: str, as_json: bool) -> None:

@@ -51,7 +51,8 @@ def compile_pipeline(
 ) -> None:
     """Compile the pipeline into one file.
 
-    The project's own file is the same for everybody. Another one may name an image, nodes and GPUs of a cluster.
+    The project's own file is the same for everybody. Another one is what `noria submit` brings to a cluster: it may
+    name an image, nodes and GPUs, and in any case KFP takes two steps of it, settle and deploy, never from its cache.
 
     Example: noria compile --out training.yaml --gpus 1 --node pool=training
     """
@@ -76,7 +77,8 @@ def submit(
 ) -> None:
     """Run the pipeline on the cluster that NORIA_KFP names.
 
-    It takes the parameters of `noria run`. Its first step finds champion, source and code as they are there.
+    It takes the parameters of `noria run`. Its first step finds champion, source and code as they are there. A run is
+    called after its task, window and seed; the digits after `asked` are the same for runs that were asked for the same.
 
     Example: noria submit --task fashion --param seed=2 --wait
     """
@@ -93,7 +95,10 @@ def runs(
     count: Annotated[int, typer.Option(metavar="N", help="The newest N.", min=1, max=100)] = 20,
     json: JsonOption = False,
 ) -> None:
-    """List the runs on the cluster.
+    """List the runs on the cluster, and what each came to.
+
+    passed: the gates let it pass, and it was released, or had been before; refused: by the gates, or for its data;
+    failed: a step did. Runs that were asked for the same have the same digits after `asked` in their names.
 
     Example: noria runs --task fashion
     """

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from rich.text import Text
 
-from noria.cli.doctor_cluster import UntoldError, cluster_checks
+from noria.cli.doctor_cluster import UnneededError, UntoldError, cluster_checks
 from noria.cli.output import console, make_table, print_json
 from noria.cli.project import enter_project
 from noria.errors import NoriaError
@@ -21,6 +21,7 @@ from noria.steps.workspace import Workspace
 from noria.task import load_task, task_names
 
 MARKS = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[yellow]?[/yellow]"}
+UNNEEDED = "[dim]–[/dim]"
 NEEDED_BYTES = 2 * 2**30
 LIBRARIES = ("grpcio", "httptools", "kfp", "numpy", "onnx", "onnxruntime", "pyarrow", "torch", "torchvision")
 
@@ -29,12 +30,18 @@ LIBRARIES = ("grpcio", "httptools", "kfp", "numpy", "onnx", "onnxruntime", "pyar
 class Finding:
     """One thing that was looked at; `found` says what is there, or what to do.
 
-    `well` is None where nobody can tell from here.
+    `well` is None where nobody can tell from here; what is not `needed` by the settings is no fault in any case.
     """
 
     what: str
     well: bool | None
     found: str
+    needed: bool = True
+
+    @property
+    def mark(self) -> str:
+        """What stands before it, for people."""
+        return UNNEEDED if self.well and not self.needed else MARKS[self.well]
 
 
 def examine(*, as_json: bool) -> int:
@@ -50,9 +57,9 @@ def examine(*, as_json: bool) -> int:
     else:
         table = make_table("Doctor", ["", "what", "found"])
         for finding in findings:
-            table.add_row(MARKS[finding.well], finding.what, Text(finding.found))
+            table.add_row(finding.mark, finding.what, Text(finding.found))
         console().print(table)
-    return 0 if all(finding.well for finding in findings) else 1
+    return 0 if all(finding.well or not finding.needed for finding in findings) else 1
 
 
 def _cluster() -> list[Finding]:
@@ -66,6 +73,8 @@ def _cluster() -> list[Finding]:
 def _look(what: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(what=what, well=True, found=check())
+    except UnneededError as error:
+        return Finding(what=what, well=error.well, found=str(error), needed=False)
     except UntoldError as error:
         return Finding(what=what, well=None, found=str(error))
     except (NoriaError, OSError) as error:

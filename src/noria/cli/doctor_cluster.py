@@ -8,10 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from noria.errors import ClusterError, NoriaError
-from noria.settings import Settings
+from noria.settings import Settings, lost_kubeconfig
+
+if TYPE_CHECKING:
+    from cluster.examination import Examination
 
 OLDEST_KFP, OLDEST_KSERVE = (2, 15), (0, 20)
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
@@ -24,17 +28,32 @@ class UntoldError(NoriaError):
     """It cannot be found out from here, and may be well."""
 
 
+class UnneededError(NoriaError):
+    """It lacks, or does not say what it is, and nothing in the settings needs it; `well` is None where nobody can tell.
+
+    What is lacking is told all the same, to whoever is about to need it.
+    """
+
+    def __init__(self, found: str, *, well: bool | None = True) -> None:
+        super().__init__(found)
+        self.well = well
+
+
 def cluster_checks(settings: Settings) -> dict[str, Callable[[], str]]:
     """What there is to look at; one line where no cluster is configured, which is no fault."""
     named = _is_named()
     if not (settings.kfp.host or named or settings.serving.way == "kserve"):
-        return {"cluster": lambda: "none is configured (NORIA_KFP, KUBECONFIG): runs are made on this machine"}
+        return {"cluster": _no_cluster}
     checks: dict[str, Callable[[], str]] = {"Kubeflow Pipelines": partial(_kfp, settings)}
     checks["KServe"] = partial(_kserve, settings, named=named)
     checks["rights to serve"] = partial(_rights, settings, named=named)
     checks["object store there"] = partial(_objects, settings)
     checks["registry of features"] = partial(_registry, settings)
     return checks
+
+
+def _no_cluster() -> str:
+    raise UnneededError("none is configured (NORIA_KFP, KUBECONFIG): runs are made on this machine")
 
 
 def _is_named() -> bool:
@@ -49,7 +68,7 @@ def _is_named() -> bool:
 
 def _kfp(settings: Settings) -> str:
     if not settings.kfp.host:
-        return "NORIA_KFP is not set: `noria submit` has nowhere to go"
+        raise UnneededError("NORIA_KFP is not set: `noria submit` has nowhere to go")
     from noria.cli.kubeflow import connect
 
     health = connect().kubeflow.health
@@ -61,17 +80,15 @@ def _kfp(settings: Settings) -> str:
 
 def _kserve(settings: Settings, *, named: bool) -> str:
     if not named:
-        return _unneeded(settings, "no KUBECONFIG: nobody can look for it here")
-    from cluster.examination import Examination
-
+        raise _lack(settings, "no KUBECONFIG: nobody can look for it here")
     settings = _as_set_there(settings)
-    examination = Examination.of(settings.serving.namespace)
     try:
+        examination = _examination(settings)
         there = examination.has_kserve()
     except ClusterError as error:
-        return _unneeded(settings, str(error))
+        raise _lack(settings, str(error), well=None) from error
     if not there:
-        return _unneeded(settings, "the cluster has none: install it, in Standard mode")
+        raise _lack(settings, "the cluster has none: install it, in Standard mode")
     release = examination.kserve_release()
     if _older(release, OLDEST_KSERVE):
         raise ClusterError(f"{release}: expected {_words(OLDEST_KSERVE)} or later; bring it up to date")
@@ -80,25 +97,40 @@ def _kserve(settings: Settings, *, named: bool) -> str:
 
 def _rights(settings: Settings, *, named: bool) -> str:
     if not named:
-        return _unneeded(settings, "no KUBECONFIG: nobody can ask for them here")
-    from cluster.examination import Examination
+        raise _lack(settings, "no KUBECONFIG: nobody can ask for them here")
     from cluster.permissions import VERBS
 
     settings = _as_set_there(settings)
     namespace, account = settings.serving.namespace, _account(settings)
     who = f"service account {account[1]} of namespace {account[0]}" if account else "you"
     try:
-        examination = Examination.of(namespace)
+        examination = _examination(settings)
         if account and not examination.may_ask():
-            return _unneeded(settings, _untold(namespace, account), kind=UntoldError)
+            raise _lack(settings, _untold(namespace, account), kind=UntoldError)
         lacking = examination.lacking(VERBS, account)
     except ClusterError as error:
-        return _unneeded(settings, str(error))
+        found, silent, _ = str(error).partition(" does not answer")  # of which the line about KServe tells more
+        raise _lack(settings, f"{found}{silent}", well=None) from error
     if lacking:
         whom = "it, by the chart's value pipelines.serviceAccount" if account else "whoever deploys, or ask for it"
         found = f"in namespace {namespace} {who} may not {', '.join(lacking)}"
-        return _unneeded(settings, f"{found}: bind the Role that the chart makes to {whom}")
+        raise _lack(settings, f"{found}: bind the Role that the chart makes to {whom}")
     return f"in namespace {namespace} {who} may do all {len(VERBS)} that the step deploy needs"
+
+
+def _examination(settings: Settings) -> Examination:
+    """The door to the cluster of KUBECONFIG; ClusterError where that names none."""
+    from cluster.examination import Examination
+
+    if lost := lost_kubeconfig():
+        raise ClusterError(f"KUBECONFIG is {lost}, which is not there: expected the file of a cluster; correct it")
+    try:
+        return Examination.of(settings.serving.namespace)
+    except ClusterError as error:
+        raise ClusterError(
+            "what KUBECONFIG names leads to no cluster: expected a context in it; `kubectl config get-contexts` lists "
+            "them, and `kubectl config use-context NAME` chooses"
+        ) from error
 
 
 def _account(settings: Settings) -> tuple[str, str] | None:
@@ -145,7 +177,7 @@ def _objects(settings: Settings) -> str:
     if settings.kfp.host and not settings.objects.startswith("s3://"):
         return (
             "what its ConfigMap noria-settings names; here it is a folder, so `noria status` and `noria releases` tell "
-            "of runs on this machine alone"
+            "of runs on this machine alone: `make connect ENV=dev` opens the way to the cluster's"
         )
     return settings.objects
 
@@ -173,11 +205,13 @@ def _registry(settings: Settings) -> str:
     return f"{where} answers"
 
 
-def _unneeded(settings: Settings, found: str, kind: type[NoriaError] = ClusterError) -> str:
-    """A lack, told as a fault only where the settings need what is lacking."""
+def _lack(
+    settings: Settings, found: str, *, well: bool | None = True, kind: type[NoriaError] = ClusterError
+) -> NoriaError:
+    """A lack, as a fault only where the settings need what is lacking; `well` is what it is where they do not."""
     if settings.serving.way == "kserve":
-        raise kind(f"{found}. NORIA_SERVING is kserve, which needs it")
-    return f"{found}. Needed only with NORIA_SERVING=kserve"
+        return kind(f"{found}. NORIA_SERVING is kserve, which needs it")
+    return UnneededError(f"{found}. Needed only with NORIA_SERVING=kserve", well=well)
 
 
 def _older(release: str, oldest: tuple[int, int]) -> bool:

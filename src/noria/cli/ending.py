@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,12 +9,10 @@ from pathlib import Path
 from noria.cli.failing import Failure, failure_of
 from noria.cli.listening import Heard, StepFailedError
 from noria.cli.preparing import Prepared
-from noria.errors import LedgerError, StoreError
-from noria.steps.deploy import find_refusal
+from noria.errors import LedgerError
 from noria.steps.exhibit import summarise
 from noria.steps.judge import Decision
-from noria.steps.report import keep_report
-from noria.stores.runs import RunLog, RunRecord, changed_nothing
+from noria.stores.runs import RunLog, RunRecord
 
 REFUSED = 3
 
@@ -51,26 +48,12 @@ def check_champion(prepared: Prepared, decision: Decision) -> None:
         )
 
 
-def end(seconds: dict[str, float], decision: Decision) -> Ended:
-    """What a run came to that came to a verdict."""
+def end(seconds: dict[str, float], decision: Decision, *, changed: bool) -> Ended:
+    """What a run came to that came to a verdict; `changed` is whether the champion was made meanwhile."""
     verdict = decision.verdict
-    unchanged = verdict.passed and (verdict.champion == verdict.bundle or changed_nothing(seconds))
+    unchanged = verdict.passed and (verdict.champion == verdict.bundle or not changed)
     outcome = "unchanged" if unchanged else "promoted" if verdict.passed else "refused"
     return Ended(outcome=outcome, reason=summarise(verdict), bundle=verdict.bundle, steps=seconds)
-
-
-def refusal_since(prepared: Prepared, decision: Decision) -> str:
-    """What a person said against the bundle that passed, after it was promoted; "" where nobody did.
-
-    The page then says so, too; one that cannot be written changes nothing.
-    """
-    workspace, verdict = prepared.workspace, decision.verdict
-    refusal = find_refusal(workspace.ledger(prepared.task.name), verdict.bundle) if verdict.passed else ""
-    if refusal:
-        code = prepared.parameters.code
-        with suppress(OSError, StoreError):
-            keep_report(workspace, decision.evidence_digest, decision.evidence, verdict, code=code, refusal=refusal)
-    return refusal
 
 
 def refuse(seconds: dict[str, float], decision: Decision, reason: str) -> Ended:

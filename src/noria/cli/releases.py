@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_time
 from noria.cli.project import open_workspace
+from noria.cli.whose_ledger import warn_if_elsewhere
 from noria.errors import UsageError
 from noria.steps.release import take_back
 from noria.steps.stage import Stage
@@ -17,9 +18,11 @@ from noria.stores.releases import Ledger
 
 
 def open_ledger(task: str, *, writable: bool = False) -> Ledger:
-    """Open the ledger of a task that exists."""
+    """Open the ledger of a task that exists; whoever means the cluster's and gets another is told so first."""
     find_task(task)
-    return open_workspace().ledger(task, writable=writable)
+    workspace = open_workspace()
+    warn_if_elsewhere(workspace.settings)
+    return workspace.ledger(task, writable=writable)
 
 
 def list_releases(task: str, *, as_json: bool) -> None:

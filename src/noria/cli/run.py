@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from noria.cli.display import Display
-from noria.cli.ending import REFUSED, Ended, check_champion, end, fail, record, refusal_since, refuse
+from noria.cli.ending import REFUSED, Ended, check_champion, end, fail, record, refuse
 from noria.cli.failing import FailedError
 from noria.cli.listening import Heard, Listener, StepFailedError
 from noria.cli.output import console, print_json, show_path
@@ -71,6 +71,8 @@ def words_of(environment: str, pairs: Sequence[str], as_of: str) -> tuple[str, .
 
 def _conclude(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> tuple[Decision, Ended]:
     """Run the pipeline to its end; a person's word against the candidate ends it as a gate's does."""
+    ledger = prepared.workspace.ledger(prepared.task.name)
+    before = ledger.basis()
     try:
         decision = _execute(prepared, screen, log, heard)
     except StepFailedError as error:
@@ -78,11 +80,8 @@ def _conclude(prepared: Prepared, screen: Console, log: Path, heard: Heard) -> t
             raise
         decision = _recall(prepared)
         return decision, refuse(heard.seconds, decision, error.reason)
-    # Where deploy came from the cache, it has not seen what was said since.
-    if refusal := refusal_since(prepared, decision):
-        return decision, refuse(heard.seconds, decision, refusal)
     check_champion(prepared, decision)
-    return decision, end(heard.seconds, decision)
+    return decision, end(heard.seconds, decision, changed=ledger.basis() != before)
 
 
 def _recall(prepared: Prepared) -> Decision:

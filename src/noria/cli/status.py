@@ -9,6 +9,7 @@ from noria.cli.live import look_at_live, show_live
 from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_time
 from noria.cli.project import open_workspace
+from noria.cli.whose_ledger import warn_if_elsewhere
 from noria.ml.scores import Evaluation, Interval
 from noria.steps.exhibit import read_exhibit
 from noria.stores.ledger_entry import Entry
@@ -23,6 +24,7 @@ def show_status(task: str, *, as_json: bool) -> None:
     """Show the champion with its figures, whether it is what serves, the last runs and the last verdicts."""
     find_task(task)
     workspace = open_workspace()
+    warn_if_elsewhere(workspace.settings)
     ledger = workspace.ledger(task)
     champion = ledger.champion()
     evaluation = _evaluation(ledger, champion.bundle) if champion else None

@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import noria
+from noria.cli.cluster_summary import Ended, tell_end
 from noria.cli.kubeflow import Connected, connect
 from noria.cli.naming import find_task
 from noria.cli.output import console, print_json
 from noria.cli.preparing import parse_pairs
-from noria.cli.watching import Watched, follow, tell_end
+from noria.cli.run import words_of
+from noria.cli.summary import spell_command
+from noria.cli.watching import Watched, follow
 from noria.errors import UsageError
 from noria.steps.settle import RESOLVED
 from noria.steps.workspace import now
@@ -36,6 +39,7 @@ class Request:
     task: str
     name: str
     arguments: Mapping[str, Any]
+    seed: int
 
 
 def ask_for(
@@ -64,7 +68,7 @@ def ask_for(
         arguments |= {"start": "", "end": "", "as_of": ""}
     asked = chosen.digest()[:DIGITS]
     name = f"{task.name} {window} seed {chosen.seed} asked {asked}"
-    return Request(task=task.name, name=name, arguments=arguments | {"days": days, "at": at})
+    return Request(task=task.name, name=name, arguments=arguments | {"days": days, "at": at}, seed=chosen.seed)
 
 
 def _expect_gpu(device: str, gpus: int) -> None:
@@ -102,13 +106,26 @@ def submit_run(
     if not as_json:
         _tell_start(connected, published, started)
     if wait:
-        return tell_end(connected, follow(connected, started.id, as_json=as_json), published.name, as_json=as_json)
+        watched = follow(connected, started.id, as_json=as_json)
+        given = (*words_of(environment, pairs, as_of), *_words_of(choices, connected.settings.image))
+        ended = Ended(
+            connected=connected, watched=watched, version=published.name, task=request.task, seed=request.seed,
+            given=given,
+        )  # fmt: skip
+        return tell_end(ended, as_json=as_json)
     if as_json:
         print_json(Watched(view=started).describe(connected, published.name))
     else:
-        short = started.id[:DIGITS]
-        console().print(f"\nNext\n  noria runs\n  noria logs {short}\n  noria cancel {short}", highlight=False)
+        noria, short = spell_command(), started.id[:DIGITS]
+        console().print(f"\nNext\n  {noria} runs\n  {noria} logs {short}\n  {noria} cancel {short}", markup=False)
     return 0
+
+
+def _words_of(choices: Choices, usual: str) -> tuple[str, ...]:
+    """What was chosen for the cluster, as it is typed; the image only where it is not the settings' own."""
+    image = ("--image", choices.image) if choices.image != usual else ()
+    gpus = ("--gpus", str(choices.gpus)) if choices.gpus else ()
+    return (*image, *gpus, *(word for key, value in choices.nodes.items() for word in ("--node", f"{key}={value}")))
 
 
 def _tell_start(connected: Connected, published: Published, started: RunView) -> None:

@@ -67,7 +67,7 @@ def show_summary(console: Console, told: Told, answer: Answer) -> None:
     """Show figures, gates, verdict, an answered prediction, and where to go from here."""
     console.print()
     console.print(figures_table(f"{told.evaluation.rows:,} held-out rows", told.evaluation))
-    console.print(_gates(told.decision))
+    console.print(gates_table(told.decision))
     console.print(_verdict(told))
     if answer.asked:
         console.print(_prediction(answer.asked), soft_wrap=True)
@@ -77,11 +77,11 @@ def show_summary(console: Console, told: Told, answer: Answer) -> None:
     console.print(f"  Log      {show_path(str(told.log))}", soft_wrap=True, markup=False)
     console.print("\nNext")
     for words, what in next_commands(told):
-        typed = f"{spell_settings(handed_on())}{_command()} {shlex.join(words)}"
+        typed = f"{spell_settings(handed_on())}{spell_command()} {shlex.join(words)}"
         console.print(Text.assemble("  ", (typed, "bold"), f"{' ' * max(2, 54 - len(typed))}{what}"), soft_wrap=True)
 
 
-def _command() -> str:
+def spell_command() -> str:
     """What to type for `noria` here: its path, where the shell would not find it."""
     if shutil.which("noria"):
         return "noria"
@@ -128,7 +128,8 @@ def describe(told: Told, answer: Answer) -> dict[str, object]:
     }
 
 
-def _gates(decision: Decision) -> Table:
+def gates_table(decision: Decision) -> Table:
+    """Every gate with its figure and its limit, as a table of 100 columns."""
     table = make_table("\nGates", ["", "gate", "figure", "limit"], padding=1)
     for column in table.columns[:3]:
         column.no_wrap = True

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-from rich.text import Text
 
 from noria.cli.display import Display
 from noria.cli.failing import INTERRUPTED, FailedError, Failure
 from noria.cli.kubeflow import SHOWN_DIGITS, Connected
-from noria.cli.output import console, print_json
+from noria.cli.output import console
 from noria.errors import ClusterError, EvidenceError
 from noria.ml.progress import parse
 from noria.steps.deploy import UNCHANGED
@@ -27,17 +26,24 @@ if TYPE_CHECKING:
 SHORTEST, LONGEST = 0.5, 5.0  # seconds between two looks; a step on a cluster takes tens of them
 PATIENCE = 10  # looks in a row at which the way to the cluster may be cut
 SHOWN = {"done": "done", "cached": "cached", "failed": "failed", "stopped": "stopped"}
-STYLES = {"promoted": "bold green", "unchanged": "bold green", "refused": "bold red"}
+_CHAMPION = re.compile(rf"(?:{UNCHANGED})?(?P<bundle>[0-9a-f]{{12}}) is champion since ")
+SERVICE = "InferenceService "  # how the step deploy begins what it tells of one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """A run as it was seen last; `outcome` is "" until it ended: promoted, unchanged, refused, failed or cancelled."""
+    """A run as it was seen last; `outcome` is "" until it ended: promoted, unchanged, refused, failed or cancelled.
+
+    `bundle` holds the first digits of the champion's, where the step deploy told them; `served` is False where it told
+    of no InferenceService, and the champion is for predictors that follow the ledger.
+    """
 
     view: RunView
     outcome: str = ""
     reason: str = ""
     plan: str = ""
+    bundle: str = ""
+    served: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -117,24 +123,30 @@ def conclude(connected: Connected, view: RunView) -> Watched:
         return Watched(view=view, outcome=outcome, reason=reason, plan=plan)
     if view.state != "SUCCEEDED":
         return Watched(view=view, outcome="failed", reason=view.error or f"KFP says {view.state}", plan=plan)
-    outcome, reason = _verdict(connected, view, steps)
-    return Watched(view=view, outcome=outcome, reason=reason, plan=plan)
+    return replace(_verdict(connected, view, steps), plan=plan)
 
 
-def _verdict(connected: Connected, view: RunView, steps: dict[str, StepView]) -> tuple[str, str]:
+def _verdict(connected: Connected, view: RunView, steps: dict[str, StepView]) -> Watched:
     """What a run came to that no step has failed in: a gate, or the validation of the data, may have ended it."""
     if steps["judge"].state == "skipped":
         lines = _lines(connected, view, steps["validate"])
         events = [found[1] for line in lines if (found := parse_event(line)) and found[0] == REFUSAL]
         cached = "the data are invalid, as was found before: the report of the step validate names the rows"
-        return "refused", f"validate: {events[-1].message}" if events else cached
+        return Watched(view=view, outcome="refused", reason=f"validate: {events[-1].message}" if events else cached)
     said = _told(connected, view, steps["judge"])
     known = "decided before, and taken from the cache: `noria releases` tells why"
     reason = said[-1].removeprefix(REFUSED) if said else known
     if steps["deploy"].state == "skipped":
-        return "refused", reason
-    same = any(line.startswith(UNCHANGED) for line in _told(connected, view, steps["deploy"]))
-    return "unchanged" if same else "promoted", reason
+        return Watched(view=view, outcome="refused", reason=reason)
+    released = _told(connected, view, steps["deploy"])
+    same = any(line.startswith(UNCHANGED) for line in released)
+    return Watched(
+        view=view,
+        outcome="unchanged" if same else "promoted",
+        reason=reason,
+        bundle=next((one["bundle"] for line in released if (one := _CHAMPION.match(line))), ""),
+        served=not released or any(line.startswith(SERVICE) for line in released),
+    )
 
 
 def _fault(connected: Connected, view: RunView, step: StepView) -> tuple[str, str]:
@@ -161,19 +173,3 @@ def _lines(connected: Connected, view: RunView, step: StepView) -> list[str]:
         return (connected.kubeflow.log(view.id, step.pod) or "").splitlines()
     except ClusterError:
         return []
-
-
-def tell_end(connected: Connected, watched: Watched, version: str, *, as_json: bool) -> int:
-    """Say what the run came to; returns the exit code."""
-    if as_json:
-        print_json(watched.describe(connected, version))
-        return watched.exit_code
-    screen, short = console(), watched.view.id[:SHOWN_DIGITS]
-    between = ", because " if watched.outcome == "refused" else ": "
-    word = (watched.outcome, STYLES.get(watched.outcome, "bold red"))
-    screen.print(Text.assemble("\n  Verdict  ", word, between, watched.reason), soft_wrap=True)
-    if watched.plan:
-        screen.print(f"  Plan     {watched.plan}", soft_wrap=True, markup=False)
-    screen.print(f"  Page     {connected.kubeflow.address_of(watched.view.id)}", soft_wrap=True, markup=False)
-    screen.print(f"  Log      noria logs {short}", markup=False, highlight=False)
-    return watched.exit_code

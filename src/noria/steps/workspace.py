@@ -104,20 +104,11 @@ def report_key(digest: str, name: str) -> str:
     return f"reports/{digest[:16]}/{name}"
 
 
-def is_content_address(uri: str) -> bool:
-    """Whether the address ends in a digest."""
-    last = _last_part(uri)
-    return len(last) == 64 and set(last) <= set("0123456789abcdef")
-
-
 def digest_of(uri: str) -> str:
     """The digest in the address of a content-addressed artifact, its last part."""
-    if not is_content_address(uri):
+    digest = uri.rstrip("/").rpartition("/")[2]
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
         raise UsageError(
             f"artifact {uri} is not addressed by its content: expected …/<sha256>, as Noria's own steps write it"
         )
-    return _last_part(uri)
-
-
-def _last_part(uri: str) -> str:
-    return uri.rstrip("/").rpartition("/")[2]
+    return digest

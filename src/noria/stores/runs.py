@@ -29,14 +29,6 @@ class RunRecord:
     log: str
 
 
-def changed_nothing(steps: Mapping[str, float]) -> bool:
-    """Whether the run left the champion as it was: deploy was taken from the cache, and so all that it rests on.
-
-    Steps before it may have run again, for what they had published was lost: they published the same.
-    """
-    return steps.get("deploy") == 0.0
-
-
 class RunLog:
     """The runs of a task, one object each under runs/<task>/; a run's id sorts by its start."""
 

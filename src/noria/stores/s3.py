@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from noria.errors import ObjectExistsError, ObjectMissingError, StoreError, UsageError
+from noria.errors import BucketMissingError, ObjectExistsError, ObjectMissingError, StoreError, UsageError
 from noria.ml.durable import publish_folder, staged, sweep
 from noria.settings import AccessSettings
 from noria.stores.contents import Contents, decode_contents, read_contents
 from noria.stores.objects import check_key, check_prefix
 from noria.stores.s3_access import make_client
-from noria.stores.s3_errors import code_of, explain, is_missing
+from noria.stores.s3_errors import NO_BUCKET, code_of, explain, is_missing
 
 _CONTENTS = ".contents.json"  # what a folder is going to hold; written first, once
 _COMPLETE = ".complete"  # written last: the folder is there
@@ -241,7 +241,8 @@ class S3Store:
 
     def _failure(self, verb: str, full: str, error: ClientError | BotoCoreError) -> StoreError:
         where = f"s3://{self.bucket}/{full} at {self._client.meta.endpoint_url}"
-        return StoreError(f"{where} cannot be {verb} ({error}): {explain(error)}")
+        kind = BucketMissingError if code_of(error) == NO_BUCKET else StoreError
+        return kind(f"{where} cannot be {verb} ({error}): {explain(error)}")
 
 
 def _contents_of(folder: Path) -> Contents:

@@ -12,13 +12,14 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
+NO_BUCKET = "NoSuchBucket"
 _MISSING = frozenset({"NoSuchKey", "NotFound", "404"})
 _CREDENTIALS = (
     "expected credentials that may do this; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which are variables, or "
     "files where NORIA_OBJECTS_KEYS names their folder, and the bucket's policy"
 )
 _STEPS = {
-    "NoSuchBucket": "expected the bucket to exist; create it, or correct NORIA_OBJECTS",
+    NO_BUCKET: "expected the bucket to exist; create it, or correct NORIA_OBJECTS",
     "AccessDenied": _CREDENTIALS,
     "403": _CREDENTIALS,
     "InvalidAccessKeyId": _CREDENTIALS,
