@@ -77,7 +77,7 @@ def settle(
         basis: the ledger entry that made it champion; found here where there is no plan.
         plan: digest of the parameters; "" to settle here.
         days: whole days up to the last midnight before `at`; 0 takes start and end.
-        at: the run's moment; needed where there is no plan.
+        at: the run's moment; "" for now.
     """
     given = {name: value for name, value in locals().items() if name not in ("days", "at")}
     from pathlib import Path

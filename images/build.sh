@@ -16,15 +16,28 @@ docker version >/dev/null 2>&1 || { echo "make images: no Docker engine answers;
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 [ -z "$(git status --porcelain 2>/dev/null)" ] || revision+=-dirty
 
+# What Docker tells goes into a file a role, and is shown where it fails.
+logs=build/logs
+mkdir -p "$logs"
+building() {
+  docker build "${flags[@]}" "${told[@]}" "$@" . >>"$log" 2>&1 && return
+  tail -n 40 "$log" >&2
+  echo "make images: $name was not built: all that Docker said is in $log" >&2
+  exit 1
+}
+
 for role in "${roles[@]}"; do
   name=$(image_of "$role")
   told=(--build-arg "VERSION=$VERSION" --build-arg "REVISION=$revision") list=$role
   if [ "$role$CUDA" = steps-cuda ]; then told+=(--build-arg "TORCH=$STEPS_TORCH") list+=$CUDA; fi
-  echo "Building $name"
-  docker build --quiet "${flags[@]}" "${told[@]}" --target "$role" --tag "$name" . >/dev/null
+  log=$logs/$list.log
+  echo "Building $name: minutes the first time, seconds afterwards; follow it with \`tail -f $log\`"
+  : >"$log"
+  building --target "$role" --tag "$name"
   if [ -n "$sboms" ]; then
     mkdir -p "$sboms"
-    holder=$(docker build --quiet "${flags[@]}" "${told[@]}" --build-arg "ROLE=$role" --build-arg "NAME=${name%:*}" --target sbom .)
+    holder=noria/contents-of-$list:$$
+    building --build-arg "ROLE=$role" --build-arg "NAME=${name%:*}" --target sbom --tag "$holder"
     container=$(docker create "$holder" none)
     docker cp --quiet "$container:/sbom.cdx.json" "$sboms/$list.cdx.json"
     docker rm "$container" >/dev/null; docker rmi --no-prune "$holder" >/dev/null

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Put the images into the cluster on this machine: kind, or minikube. Nothing is pulled there, so without this no pod starts.
-# They are ours, and those of the development parts that dev brings along, which Docker pulls first where it lacks them.
+# Put the images into the cluster on this machine: kind, or minikube. Ours no node fetches, so without this no pod starts; those
+# of the development parts that dev brings along Docker pulls first where it lacks them.
 # Usage: images/load.sh    CLUSTER: kind's name for it, or minikube's profile (default: noria; the only one, if there is one)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,11 +42,20 @@ for image in $(sed -n 's/^[- ]*image: //p' manifests/dev/*.yaml | sort -u); do
   fi
 done
 
-if [ "$kind_of" = kind ]; then
-  kind load docker-image --name "$name" "${images[@]}"
-else
-  for image in "${images[@]}"; do minikube --profile "$name" image load "$image"; done
-fi
+# One archive an image, of this platform alone: a pulled image's index names platforms that Docker has not pulled, and kind's import
+# asks for every one of them (https://github.com/kubernetes-sigs/kind/issues/3795). Docker before 28 knows no --platform here.
+platform=$(docker version --format '{{.Server.Os}}/{{.Server.Arch}}')
+archive=$(mktemp -d)/image.tar
+trap 'rm -rf "${archive%/*}"' EXIT
+for image in "${images[@]}"; do
+  echo "Loading $image"
+  docker image save --platform "$platform" --output "$archive" "$image" 2>/dev/null || docker image save --output "$archive" "$image"
+  if [ "$kind_of" = kind ]; then
+    kind load image-archive --name "$name" "$archive"
+  else
+    minikube --profile "$name" image load "$archive"
+  fi
+done
 echo "The $kind_of cluster $name has ${images[*]}"
 if [ ${#absent[@]} != 0 ]; then
   echo "make images-load: Docker neither has ${absent[*]} nor can pull it. They are S3, Redis and PostgreSQL of dev, whose pods wait" \

@@ -35,6 +35,7 @@ MOUNTS = "/var/run/noria"
 ASKED_CPU = "250m"
 SIGNING_MOUNT, TRUSTED_MOUNT, HOME_MOUNT = f"{MOUNTS}/signing", f"{MOUNTS}/trusted", f"{MOUNTS}/home"
 STORE_MOUNT = f"{MOUNTS}/store"
+TMP_MOUNT = "/tmp"  # noqa: S108  # a volume of the pod's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,27 +44,29 @@ class Place:
 
     All of the memory is asked for, because a step that has too little of it ends; of the processor a quarter of a core,
     because one that has to share is slower and no more, and a node of two cores is nearly full with what Kubeflow
-    Pipelines and KServe ask for themselves. `disk` is what its home may hold: copies of datasets and bundles. `signs`:
-    whether it gets the private key.
+    Pipelines and KServe ask for themselves. `disk` is what its home may hold: copies of datasets and bundles; `scratch`
+    what /tmp may: KFP's own outputs, and what DuckDB spills. `signs`: whether it gets the private key.
     """
 
     cpu: str
     memory: str
     disk: str = "4Gi"
+    scratch: str = "1Gi"
     retries: int = 0
     signs: bool = False
 
 
-# A step whose result depends on nothing but its inputs may be tried again; `deploy` is not: it tells a person instead.
+# A step whose result depends on nothing but its inputs may be tried again: twice where it talks to a store for long, once
+# where it computes. So may `judge`, whose entry in the ledger is found again. `deploy` is not: it tells a person instead.
 PLACES = {
     "settle": Place(cpu="250m", memory="1Gi", disk="1Gi", retries=2),
     "ingest": Place(cpu="1", memory="2Gi", retries=2),
-    "features": Place(cpu="1", memory="4Gi", retries=2),
-    "validate": Place(cpu="1", memory="2Gi"),
+    "features": Place(cpu="1", memory="4Gi", scratch="4Gi", retries=2),
+    "validate": Place(cpu="1", memory="2Gi", retries=1),
     "train": Place(cpu="2", memory="2Gi", retries=2, signs=True),
     "evaluate": Place(cpu="1", memory="2Gi", retries=1),
     "rehearse": Place(cpu="1", memory="2Gi", retries=1),
-    "judge": Place(cpu="500m", memory="1Gi", signs=True),
+    "judge": Place(cpu="500m", memory="1Gi", retries=1, signs=True),
     "deploy": Place(cpu="500m", memory="2Gi", signs=True),
 }
 
@@ -83,6 +86,8 @@ def place(task: dsl.PipelineTask) -> dsl.PipelineTask:
     kubernetes.use_secret_as_volume(task, STORE_SECRET, mount_path=STORE_MOUNT, optional=True)
     kubernetes.use_config_map_as_volume(task, TRUSTED_KEYS, mount_path=TRUSTED_MOUNT)
     kubernetes.empty_dir_mount(task, "noria-home", HOME_MOUNT, size_limit=where.disk)
+    # KFP's launcher works in our container, and hands on what it finds below /tmp: it sees the same volume.
+    kubernetes.empty_dir_mount(task, "noria-tmp", TMP_MOUNT, size_limit=where.scratch)
     if where.signs:
         kubernetes.use_secret_as_volume(task, SIGNING_SECRET, mount_path=SIGNING_MOUNT)
     return task

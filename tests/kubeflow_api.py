@@ -244,7 +244,7 @@ class KubeflowApi:
         found, later = self._of_experiment(self.runs, query), self._is_later
         full = query.get("view") == "FULL"
         size = min(int(query.get("page_size", 10)), self.longest_full_page if later and full else 1000)
-        first = int(query.get("page_token", 0))
+        first = int(query.get("page_token") or 0)
         page = [{name: told for name, told in run.items() if full or name != "tasks"} for run in found]
         rest = {"next_page_token": str(first + size)} if len(page) > first + size else {}
         return {"runs": page[first : first + size], **rest}

@@ -11,8 +11,13 @@ from cluster_place import MARK, Place, Spaces
 from cluster_telling import describe_cluster
 from kube import forwarded, kubectl, read, wait_until
 
+from helm.kubectl import Kubectl
+from helm.reach import reach
+from noria.errors import ClusterError
+
 ON_A_CLUSTER = Path(__file__).with_name("test_on_a_cluster.py")
 FAILED = pytest.StashKey[str]()
+ANSWERS, BEGUN = pytest.StashKey[bool](), pytest.StashKey[bool]()  # a cluster does; things are put there
 TERMINATING_SECONDS = 300
 
 
@@ -31,13 +36,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = outcome.get_result()
     if report.failed and item.path == ON_A_CLUSTER:
         item.session.stash.setdefault(FAILED, item.name)
-        report.sections.append(("the cluster at that moment", describe_cluster()))
+        if item.session.stash.get(ANSWERS, False):
+            report.sections.append(("the cluster at that moment", describe_cluster()))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     name = item.session.stash.get(FAILED, "")
     if name and item.path == ON_A_CLUSTER:
+        if not item.session.stash.get(BEGUN, False):
+            pytest.skip(f"there is no cluster to test on, and {name} says why; nothing was put anywhere")
         pytest.skip(
             f"{name} failed: its cluster is left as it is; these tests begin anew with what they left there, and "
             "`make undeploy` takes all of it away"
@@ -51,9 +59,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, home: Path) -> Place:
     """Where the tests put things: a cluster that answers, and has no Noria of somebody else's."""
-    kubectl("get", "--raw", "/readyz", seconds=60)
+    if silence := _silence():
+        pytest.fail(silence, pytrace=False)
+    request.session.stash[ANSWERS] = True
     for kind in ("inferenceservices.serving.kserve.io", "workflows.argoproj.io"):
         kubectl("get", "crd", kind, "--output=name")
     found = Place.named(tmp_path_factory.mktemp("manifests"))
@@ -65,9 +75,19 @@ def place(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Place:
         f"there is namespace {', '.join(others)} already, and these tests take theirs away in the end: `make undeploy` "
         f"if nobody needs it, or `kubectl label namespace {' '.join(others)} {MARK}=yes` if they may have it"
     )
+    request.session.stash[BEGUN] = True
     if found.there():
         found.take_away(home)  # what a run that failed has left, with a ledger and an object store of its own
     return found
+
+
+def _silence() -> str:
+    """Why no cluster answers, "" where one does."""
+    try:
+        reach(Kubectl())
+    except ClusterError as error:
+        return str(error)
+    return ""
 
 
 def _terminating(spaces: Spaces) -> list[str]:

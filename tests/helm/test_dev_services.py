@@ -20,6 +20,11 @@ import pytest
 from botocore.exceptions import ClientError
 from rendered import of_kind
 
+from noria.errors import BucketMissingError
+from noria.settings import AccessSettings
+from noria.stores.identity import store_id
+from noria.stores.s3 import S3Store
+
 PASSWORD = "a pass word"
 needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server: Debian's package")
 
@@ -101,6 +106,19 @@ def test_seaweedfs_takes_the_key_of_the_secret_and_no_other(tmp_path):
         for other in (client(server.endpoint, "noria", "guessed"), client(server.endpoint, "anyone", "anything")):
             with pytest.raises(ClientError, match=r"SignatureDoesNotMatch|InvalidAccessKeyId"):
                 other.put_object(Bucket="noria", Key="b", Body=b"1")
+
+
+def test_the_first_question_of_a_run_makes_its_bucket_in_seaweedfs(tmp_path):
+    for name, text in (("AWS_ACCESS_KEY_ID", "noria"), ("AWS_SECRET_ACCESS_KEY", "made-by-somebody")):
+        (tmp_path / name).write_text(text)
+    server = SeaweedFs(tmp_path)
+    with server.up():
+        access = AccessSettings(endpoint=server.endpoint, region="us-east-1", keys=tmp_path)
+        store = S3Store(bucket="noria", prefix="noria", access=access)
+        with pytest.raises(BucketMissingError):
+            store.list("releases/")
+        assert store_id(store) == store_id(store)
+        assert store.list("releases/") == []
 
 
 def test_what_seaweedfs_was_given_is_on_its_volume_when_its_pod_is_another(tmp_path):

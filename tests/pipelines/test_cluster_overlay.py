@@ -88,13 +88,34 @@ def test_equal_choices_have_equal_names() -> None:
     assert version_of(one, "0.1.0").startswith("0.1.0-")
 
 
-@pytest.mark.parametrize("image", ["noria/python-steps", "noria/python-steps:latest", "localhost:5000/steps", ":1"])
+@pytest.mark.parametrize("image", ["noria/python-steps", "noria/python-steps:latest", "localhost:5000/steps"])
 def test_an_image_whose_name_can_come_to_mean_other_code_is_refused(image: str) -> None:
     with pytest.raises(UsageError, match="KFP's cache goes by the image's name"):
         Choices(image=image)
 
 
-@pytest.mark.parametrize("image", ["noria/steps:0.1.0", "localhost:5000/steps:1", f"noria/steps@sha256:{'0' * 64}"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        "bad image:1", " steps:1", "steps:1\n", ":1", "steps:", "a//steps:1", "noria/Steps:1", "steps:1:2", "-a/steps:1",
+        f"steps:{'1' * 129}", f"{'a' * 256}:1", "steps@sha256:12", f"steps@sha256:{'G' * 64}",
+    ],
+)  # fmt: skip
+def test_what_is_no_images_name_is_refused_as_such(image: str) -> None:
+    with pytest.raises(UsageError, match="is no name of an image: expected host:port/name:version") as caught:
+        Choices(image=image)
+    assert "cache" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "R.example.com:443/team/a__b-c/steps:V1.0_x-y",
+        "noria/steps:0.1.0",
+        "localhost:5000/steps:1",
+        f"noria/steps@sha256:{'0' * 64}",
+    ],
+)
 def test_an_image_with_a_name_of_its_own_is_taken(image: str) -> None:
     assert Choices(image=image).image == image
 

@@ -37,7 +37,10 @@ def test_each_pod_is_nobody_and_gets_settings_and_store_by_reference(
     store = pod["secretAsVolume"][0]
     assert (store["secretName"], store["mountPath"]) == ("noria-s3", "/var/run/noria/store")
     assert store["optional"] is True  # a cluster may give a role in place of keys
-    assert [one["mountPath"] for one in pod["emptyDirMounts"]] == ["/var/run/noria/home"]
+    place = placement.PLACES[step]
+    assert {one["mountPath"]: one["sizeLimit"] for one in pod["emptyDirMounts"]} == {
+        "/var/run/noria/home": place.disk, "/tmp": place.scratch,  # all that the image's programs write to
+    }  # fmt: skip
     assert pod["configMapAsVolume"][0]["mountPath"] == "/var/run/noria/trusted"
 
 
@@ -75,15 +78,14 @@ def test_every_setting_that_a_pod_gets_is_one_that_the_code_knows() -> None:
 
 
 def test_the_step_that_tells_a_person_is_not_tried_again(compiled: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    tasks = dict(compiled[0]["root"]["dag"]["tasks"])
-    tasks |= compiled[0]["components"]["comp-condition-1"]["dag"]["tasks"]
+    dags = [compiled[0]["root"]["dag"], *(one["dag"] for one in compiled[0]["components"].values() if "dag" in one)]
+    tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
     retried = {name: task["retryPolicy"] for name, task in tasks.items() if "retryPolicy" in task}
-    assert set(retried) == {"settle", "ingest", "features", "train", "evaluate", "rehearse"}
+    assert set(retried) == set(STEPS) - {"deploy"}
     for policy in retried.values():
         assert (policy["backoffDuration"], policy["backoffFactor"]) == ("10s", 2.0)
-    assert all(
-        task["cachingOptions"] == {"enableCache": True} for name, task in tasks.items() if "condition" not in name
-    )
+    cached = {name for name, task in tasks.items() if task.get("cachingOptions") == {"enableCache": True}}
+    assert cached == set(STEPS) - {"settle", "deploy"}
 
 
 def test_the_compiled_file_holds_nothing_of_one_installation() -> None:

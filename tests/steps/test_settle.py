@@ -105,15 +105,15 @@ def test_days_count_back_from_the_last_midnight_before_the_moment(workspace: Wor
         assert (settled.start, settled.end, settled.as_of) == ("2026-01-01", "2026-01-31", "2026-01-31"), at
 
 
-def test_where_kfp_leaves_its_word_for_the_moment_it_is_now(workspace: Workspace) -> None:
-    settled, _ = ask(workspace, days=1, at=SCHEDULED, start="", end="", as_of="")
+@pytest.mark.parametrize("at", ["", SCHEDULED])
+def test_where_nobody_says_the_moment_or_kfp_leaves_its_word_for_it_it_is_now(workspace: Workspace, at: str) -> None:
+    settled, _ = ask(workspace, days=1, at=at, start="", end="", as_of="")
     assert 0 <= (datetime.now(UTC) - datetime.fromisoformat(settled.end).replace(tzinfo=UTC)).days <= 1
 
 
-@pytest.mark.parametrize(("at", "words"), [("", "the run has no plan and no moment"), ("soon", "at is 'soon'")])
-def test_a_run_without_plan_and_moment_does_not_begin(workspace: Workspace, at: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        ask(workspace, at=at)
+def test_a_moment_that_is_none_does_not_begin_a_run(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="at is 'soon'"):
+        ask(workspace, at="soon")
 
 
 def test_the_values_are_handed_on_in_the_order_of_their_names(workspace: Workspace) -> None:

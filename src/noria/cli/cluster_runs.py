@@ -33,7 +33,9 @@ def list_runs(task: str, *, count: int, as_json: bool) -> None:
     if not runs:
         console().print(f"No run{f' of {task}' if task else ''} at {kubeflow.settings.host}: `noria submit` starts one")
         return
-    table = make_table(f"Runs at {kubeflow.settings.host}", ["id", "outcome", "started, UTC", "took", "name"], padding=1)
+    table = make_table(
+        f"Runs at {kubeflow.settings.host}", ["id", "outcome", "started, UTC", "took", "name"], padding=1
+    )
     for run in runs:
         started = f"{run.created:%Y-%m-%d %H:%M}" if run.created else ""
         table.add_row(run.id[:SHOWN_DIGITS], run.outcome, started, _took(run), run.name)

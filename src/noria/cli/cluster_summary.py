@@ -159,4 +159,6 @@ def _show_next(screen: Console, commands: tuple[tuple[str, str], ...]) -> None:
     width = max(len(typed) for typed, _ in commands if len(typed) <= WIDEST)
     screen.print("\nNext")
     for typed, what in commands:
-        screen.print(Text.assemble("  ", (typed, "bold"), f"{' ' * max(2, width - len(typed) + 2)}{what}"), soft_wrap=True)
+        screen.print(
+            Text.assemble("  ", (typed, "bold"), f"{' ' * max(2, width - len(typed) + 2)}{what}"), soft_wrap=True
+        )

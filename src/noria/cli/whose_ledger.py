@@ -20,9 +20,9 @@ def warn_if_elsewhere(settings: Settings) -> None:
         return
     meant = "that NORIA_KFP names" if settings.kfp.host else "that NORIA_SERVING=kserve means"
     text = (
-        f"This is the ledger of this machine ({settings.objects}), not that of the cluster {meant}. For that one set "
-        "NORIA_OBJECTS=s3://…, NORIA_OBJECTS_ENDPOINT, NORIA_OBJECTS_KEYS and NORIA_TRUSTED_KEYS; a rollback needs "
-        "NORIA_SERVING=kserve and NORIA_SIGNING_KEY as well. `make connect ENV=dev` opens the way there, and prints "
-        "which settings to `source`.\n"
+        f"This is the ledger of this machine ({settings.objects}), not that of the cluster {meant}. `make connect "
+        "ENV=dev` leads to that one, with SIGN=1 for a rollback, and prints which settings to source. By hand: "
+        "NORIA_OBJECTS=s3://…, NORIA_OBJECTS_ENDPOINT, NORIA_OBJECTS_KEYS and NORIA_TRUSTED_KEYS; for a rollback "
+        "NORIA_SERVING=kserve and NORIA_SIGNING_KEY as well.\n"
     )
     console(sys.stderr).print(text, style="yellow", markup=False)

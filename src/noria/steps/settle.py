@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from noria.code import code_digest
-from noria.errors import UsageError
 from noria.ml.progress import Progress
 from noria.steps.exhibit import champion_of
 from noria.steps.ingest import parse_moment
@@ -61,8 +60,7 @@ def settle(
 
     `parameters` are the pipeline's, less `days` and `at`. A plan that belongs to them stands, with its basis. Without
     one, or where a parameter was changed since, source and code are those found here; `days` > 0 takes so many whole
-    days up to the last midnight before `at` (an instant, or KFP's word for the scheduled one).
-    Whoever becomes champion after this makes the promotion fail, as with every other run. UsageError without a moment.
+    days up to the last midnight before `at`: an instant, KFP's word for the scheduled one, or "" for now. Whoever becomes champion after this makes the promotion fail, as with every other run.
     """
     store = store_id(workspace.store)
     given = Settled(**{name: parameters[name] for name in GIVEN}, store=store)
@@ -99,13 +97,8 @@ def _plain(value: Any) -> Any:
 
 
 def _moment(at: str) -> datetime:
-    if at == SCHEDULED:
+    if at in ("", SCHEDULED):
         return now()
-    if not at:
-        raise UsageError(
-            "the run has no plan and no moment: expected `at`, an instant such as 2026-01-31T02:00:00, which ends its "
-            "window and keeps it apart from other runs; `noria submit` and `noria schedule` give it"
-        )
     with suppress(ValueError):
         return datetime.strptime(at, DIGITS).replace(tzinfo=UTC)
     return parse_moment("at", at).astimezone(UTC)
