@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from cluster.api import Api
-from cluster.inference_service import Manifest, digest_of, holds, uid_of, version_of
+from cluster.inference_service import Manifest, digest_of, holds, is_leaving, uid_of, version_of
 from cluster.objects import read
 from cluster.permissions import SERVICES
 from noria.errors import ConflictError
 
 LOOKS = 10  # KServe writes the status while a release looks on, and each time it is another version
+GONE_SECONDS, LOOK_SECONDS = 120.0, 0.5  # for an object that was deleted to be gone, and between two looks at it
 NO_OBJECT = "1"  # a version that no object ever has: with it an apply makes one, and is refused where there is one
 
 
@@ -64,7 +66,7 @@ def _until_not_overtaken(
     """
     sent = False
     for _ in range(LOOKS):
-        live = look(api, name)
+        live = _look_when_settled(api, name, check)
         try:
             return attempt(live, sent)
         except ConflictError:
@@ -76,6 +78,21 @@ def _until_not_overtaken(
         f"InferenceService {name} in namespace {api.namespace} changed {LOOKS} times while it was to be changed: "
         "expected it to be left alone for a moment; look for who writes it (metadata.managedFields), and run this again"
     )
+
+
+def _look_when_settled(api: Api, name: str, check: Callable[[], None]) -> Manifest | None:
+    """The object, but for one that was deleted and is not gone yet: nothing that is written to it would stay."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while (live := look(api, name)) is not None and is_leaving(live):
+        check()
+        if time.monotonic() > deadline:
+            raise ConflictError(
+                f"InferenceService {name} in namespace {api.namespace} was deleted and is still there after "
+                f"{GONE_SECONDS:.0f} s: expected KServe to clean up after it; look at its finalizers and at KServe's "
+                "controller, then run this again"
+            )
+        time.sleep(LOOK_SECONDS)
+    return live
 
 
 def _following(wanted: Manifest, live: Manifest | None) -> Manifest:

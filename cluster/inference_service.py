@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from noria.errors import UsageError
 
 BUNDLE = "noria.dev/bundle"  # an annotation with the whole digest, and a label with as much as fits
 PLAN = "noria.dev/plan"
+OBJECT = "noria.dev/object"  # an annotation: what all else of the object comes to, for KServe hands it on to the pods
 RUNTIME = "noria"  # the ServingRuntime, and the storage container that verifies what it fetches
 ACCOUNT = "noria-predictor"
 LABEL_LENGTH = 63
@@ -75,12 +77,18 @@ def render(task: str, namespace: str, digest: str, uri: str, plan: str, overlay:
         },
         "spec": {"predictor": {"model": {"modelFormat": {"name": "noria", "version": "1"}, "storageUri": uri}}},
     }
-    return _laid_over(_laid_over(own, overlay), decided)
+    whole = _laid_over(_laid_over(own, overlay), decided)
+    return _laid_over(whole, {"metadata": {"annotations": {OBJECT: _digest(whole)}}})
 
 
 def digest_of(manifest: Manifest) -> str:
     """The bundle that an object serves; "" where it does not say so."""
     return str(_at(manifest, "metadata", "annotations").get(BUNDLE, ""))
+
+
+def content_of(manifest: Manifest) -> str:
+    """What the object as a whole comes to, but for the plan; "" where it does not say so."""
+    return str(_at(manifest, "metadata", "annotations").get(OBJECT, ""))
 
 
 def source_of(manifest: Manifest) -> str:
@@ -90,6 +98,11 @@ def source_of(manifest: Manifest) -> str:
 
 def uid_of(manifest: Manifest) -> str:
     return str(_at(manifest, "metadata").get("uid", ""))
+
+
+def is_leaving(manifest: Manifest) -> bool:
+    """Whether somebody has deleted it, and it waits for those who clean up after it."""
+    return bool(_at(manifest, "metadata").get("deletionTimestamp"))
 
 
 def version_of(manifest: Manifest) -> str:
@@ -112,6 +125,14 @@ def holds(live: Any, wanted: Any, *, amounts: bool = False) -> bool:
         same = isinstance(live, list) and len(live) == len(wanted)
         return same and all(holds(*pair, amounts=amounts) for pair in zip(live, wanted, strict=True))
     return is_same_amount(live, wanted) if amounts else bool(live == wanted)
+
+
+def _digest(whole: Manifest) -> str:
+    """Sixteen digits of the sha256 of it without the plan, which may differ where nothing else does."""
+    metadata = whole["metadata"]
+    annotations = {name: text for name, text in metadata["annotations"].items() if name != PLAN}
+    content = {**whole, "metadata": {**metadata, "annotations": annotations}}
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]
 
 
 def _laid_over(below: Manifest, above: Manifest) -> dict[str, Any]:

@@ -34,12 +34,17 @@ class _ServiceStatus(msgspec.Struct, frozen=True):
     conditions: tuple[Condition, ...] = ()
 
 
+class _ServiceMeta(msgspec.Struct, frozen=True, rename="camel"):
+    deletion_timestamp: str = ""
+
+
 class Service(msgspec.Struct, frozen=True):
     """An InferenceService, as far as it matters here.
 
     Its observedGeneration does not: in Standard mode KServe copies that of the Deployment there.
     """
 
+    metadata: _ServiceMeta = _ServiceMeta()
     status: _ServiceStatus = _ServiceStatus()
 
 

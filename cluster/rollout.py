@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from cluster.api import Api
+from cluster.inference_service import OBJECT
 from cluster.objects import Deployment, Pod, Pods, Service, read
 from cluster.permissions import DEPLOYMENTS, PODS, SERVICES
 from noria.errors import ReleaseError
@@ -17,14 +18,17 @@ RESTARTS = 3  # of a container that ends again and again; a bundle that cannot b
 
 
 def wait_until_rolled_out(
-    api: Api, name: str, uri: str, *, seconds: float, pause: float, hear: Callable[[str], None]
+    api: Api, name: str, uri: str, *, content: str = "", seconds: float, pause: float, hear: Callable[[str], None]
 ) -> None:
     """Wait until every pod of the service is of the bundle at `uri` and ready; `hear` gets what is missing, each time.
+
+    With `content` the pods have to be of the object that comes to it, too: the same bundle may be asked to serve with
+    other resources, and what is there was made before KServe looked at that.
 
     ReleaseError after `seconds`, or as soon as one of those pods' containers has ended again and again.
     """
     deadline = time.monotonic() + seconds
-    while missing := _look(api, name, uri):
+    while missing := _look(api, name, uri, content):
         hear(missing)
         _check_containers(name, pods_of(api, name, uri))
         if time.monotonic() + pause > deadline:
@@ -57,27 +61,31 @@ def pods_of(api: Api, name: str, uri: str) -> tuple[Pod, ...]:
     return tuple(pod for pod in found.items or () if pod.metadata.annotations.get(SOURCE) == uri)
 
 
-def _look(api: Api, name: str, uri: str) -> str:
+def _look(api: Api, name: str, uri: str, content: str) -> str:
     """What is missing; "" where it serves. The Deployment is asked first: KServe's own conditions come after its."""
     found = api.get(DEPLOYMENTS, f"{name}-predictor")
     if found is None:
         return "KServe has made no Deployment"
-    if missing := _missing_pods(read(found, Deployment), uri):
+    if missing := _missing_pods(read(found, Deployment), uri, content):
         return missing
     service = read_service(api, name)
     if service is None:
         return "it is gone"
+    if service.metadata.deletion_timestamp:
+        return "somebody has deleted it"
     ready = next((each for each in service.status.conditions if each.type == "Ready"), None)
     if ready is None or ready.status != "True":
         return f"it is not Ready ({ready.reason}: {ready.message})" if ready else "it does not say whether it is Ready"
     return ""
 
 
-def _missing_pods(deployment: Deployment, uri: str) -> str:
+def _missing_pods(deployment: Deployment, uri: str, content: str) -> str:
     status, wanted = deployment.status, deployment.spec.replicas
-    source = deployment.spec.template.metadata.annotations.get(SOURCE, "")
-    if source != uri:
+    annotations = deployment.spec.template.metadata.annotations
+    if (source := annotations.get(SOURCE, "")) != uri:
         return f"its Deployment still is of {source or 'no bundle'}"
+    if content and annotations.get(OBJECT, "") != content:
+        return "its Deployment still is of the object as it was before"
     if status.observed_generation < deployment.metadata.generation:
         return "its Deployment is not looked at yet"
     if not status.replicas == status.updated_replicas == status.available_replicas == wanted:

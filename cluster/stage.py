@@ -14,7 +14,7 @@ from cluster.api import Api, connect
 from cluster.change import look, put_in_place, remove
 from cluster.diagnosis import diagnose
 from cluster.doors import Doors
-from cluster.inference_service import Manifest, digest_of, parse_overlay, render, source_of
+from cluster.inference_service import Manifest, content_of, digest_of, is_leaving, parse_overlay, render, source_of
 from cluster.lease import Held, Pace, hold
 from cluster.rollout import wait_until_rolled_out
 from noria.errors import ClusterError, UsageError
@@ -63,9 +63,9 @@ class KServeTurn:
     told: str = ""
 
     def named(self) -> str:
-        """The bundle that the object names, "" without an object or in one that is not a release's."""
+        """The bundle that the object names; "" without one, in one that is not a release's, or that was deleted."""
         live = look(self.stage.api, self.task)
-        return digest_of(live) if live is not None else ""
+        return digest_of(live) if live is not None and not is_leaving(live) else ""
 
     def bring_up(self, bundle: str, *, plan: str) -> None:
         """Apply the object that names the bundle, unless it is there, and wait until its pods are there as well."""
@@ -73,7 +73,8 @@ class KServeTurn:
         stage.progress(f"InferenceService {self.task} is to serve {bundle[:12]}", None)
         wanted = self._render(bundle, plan)
         changed = put_in_place(stage.api, self.task, wanted, check=self.held.check)
-        wait_until_rolled_out(stage.api, self.task, uri, seconds=stage.seconds, pause=stage.look, hear=self._hear)
+        how = {"seconds": stage.seconds, "pause": stage.look}
+        wait_until_rolled_out(stage.api, self.task, uri, content=content_of(wanted), hear=self._hear, **how)
         self.held.check()
         if changed or self._noted(bundle) is None:
             self.served = msgspec.json.encode(wanted).decode()

@@ -56,8 +56,8 @@ class Place:
     signs: bool = False
 
 
-# A step whose result depends on nothing but its inputs may be tried again: twice where it talks to a store for long, once
-# where it computes. So may `judge`, whose entry in the ledger is found again. `deploy` is not: it tells a person instead.
+# A step whose result depends on nothing but its inputs may be tried again: twice where it moves much data to and from a
+# store, else once. So may `judge`, which finds its own entry in the ledger again. `deploy` tells a person instead.
 PLACES = {
     "settle": Place(cpu="250m", memory="1Gi", disk="1Gi", retries=2),
     "ingest": Place(cpu="1", memory="2Gi", retries=2),

@@ -212,6 +212,38 @@ def test_what_is_old_or_not_allowed_is_told_with_what_to_do(noria: Noria, tmp_pa
     assert code == 1
 
 
+def marks(noria: Noria) -> dict[str, str]:
+    """What stands before each line, for people."""
+    lines = [line.split("  ") for line in noria("doctor").out.splitlines()]
+    rows = [[part.strip() for part in line if part.strip()] for line in lines]
+    return {row[1]: row[0] for row in rows if len(row) > 2}
+
+
+def test_a_cluster_that_does_not_answer_has_no_tick_where_nothing_needs_it(noria: Noria, tmp_path: Path) -> None:
+    silent = noria.with_settings(KUBECONFIG=kubeconfig(tmp_path, "http://127.0.0.1:1"))
+    code, found = examine(silent)
+    assert (code, found["KServe"][0], found["rights to serve"][0]) == (0, None, None)
+    assert "Connection refused" in found["KServe"][1]
+    asked = "Kubernetes at http://127.0.0.1:1 does not answer. Needed only with NORIA_SERVING=kserve"
+    assert found["rights to serve"][1] == asked
+    shown = marks(silent)
+    assert [shown[what] for what in ("KServe", "rights to serve", "Kubeflow Pipelines", "keys")] == ["?", "?", "–", "✓"]
+
+
+@pytest.mark.parametrize("way", ["ledger", "kserve"])
+def test_a_kubeconfig_that_is_not_there_is_named(noria: Noria, tmp_path: Path, way: str) -> None:
+    lost = str(tmp_path / "nowhere.yaml")
+    code, found = examine(noria.with_settings(KUBECONFIG=lost, NORIA_SERVING=way))
+    assert (code, found["KServe"][0]) == ((1, False) if way == "kserve" else (0, None))
+    assert found["rights to serve"][0] is found["KServe"][0]
+    for what in ("KServe", "rights to serve"):
+        assert f"KUBECONFIG is {lost}, which is not there: expected the file of a cluster" in found[what][1]
+        assert "set NORIA_SERVING=ledger" not in found[what][1]
+    (tmp_path / "nowhere.yaml").write_text("apiVersion: v1\nkind: Config\n")
+    words = examine(noria.with_settings(KUBECONFIG=lost, NORIA_SERVING=way))[1]["KServe"][1]
+    assert "what KUBECONFIG names leads to no cluster: expected a context in it" in words
+
+
 def test_a_cluster_that_nothing_needs_is_no_fault(noria: Noria, tmp_path: Path) -> None:
     with kubernetes(kserve="") as (url, _):
         code, found = examine(noria.with_settings(KUBECONFIG=kubeconfig(tmp_path, url)))
@@ -219,6 +251,7 @@ def test_a_cluster_that_nothing_needs_is_no_fault(noria: Noria, tmp_path: Path) 
     assert found["KServe"][0] is True
     assert "the cluster has none: install it" in found["KServe"][1]
     assert code == 0
+    assert marks(noria)["cluster"] == "–"
 
 
 def test_a_cluster_that_does_not_answer_is_a_fault_where_it_is_needed(noria: Noria, tmp_path: Path) -> None:

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from noria_command import Done, Noria
 
+from noria.settings import Settings
+from noria.steps.workspace import Workspace
+from noria.stores.runs import RunLog
+
 pytestmark = pytest.mark.xdist_group("outsider")
 
 TASK = ("--task", "wine")
@@ -16,13 +20,14 @@ TASK = ("--task", "wine")
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """The same run in two homes, and in the second one another run after it, of another seed."""
+    """The same run in two homes, and in the second one two after it: of another seed, and on data that are too few."""
 
     here: Noria
     there: Noria
     first: Done
     same: Done
     other: Done
+    invalid: Done
 
     def compare(self, one: str, other: str, *words: str) -> Done:
         return self.here("parity", one, other, *TASK, *words)
@@ -32,7 +37,14 @@ class Story:
 def story(wine_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     here = Noria(home=tmp_path_factory.mktemp("here") / "home", site=wine_site)
     there = replace(here, home=tmp_path_factory.mktemp("there") / "home")
-    return Story(here=here, there=there, first=here.run(), same=there.run(), other=there.run("--param", "seed=2"))
+    first, same, other = here.run(), there.run(), there.run("--param", "seed=2")
+    invalid = there.run("--param", "rules.min_rows=100000")
+    return Story(here=here, there=there, first=first, same=same, other=other, invalid=invalid)
+
+
+def runs(noria: Noria) -> list[str]:
+    """Their ids, the oldest first."""
+    return [each["id"] for each in reversed(noria("status", *TASK, "--json").told["runs"])]
 
 
 def plans(noria: Noria) -> list[str]:
@@ -49,6 +61,8 @@ def test_the_same_run_in_another_home_is_equal_in_every_fact(story: Story) -> No
     assert compared["bundle"]["one"] == story.first.told["bundle"] == story.same.told["bundle"]
     assert compared["dataset"]["one"] == story.first.told["dataset"]
     assert {"plan", "code", "  model.onnx", "evaluation", "decision", "entry: evaluated"} <= compared.keys()
+    assert compared["events"]["one"] == compared["dataset"]["one"], "this task joins nothing to what it reads"
+    assert told["lacks"] == []
     assert compared["entry: promoted"]["one"] != "none"
     assert told["parameters"] == []
 
@@ -82,6 +96,68 @@ def test_a_run_is_named_by_the_id_that_status_shows_it_by(story: Story) -> None:
     assert (done.code, done.told["equal"]) == (0, True)
 
 
+@pytest.mark.parametrize("where", [".", ".noria"])
+def test_in_the_folder_of_a_project_both_it_and_its_home_are_the_place(
+    story: Story, tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.noria]\n")
+    shutil.copytree(story.here.home, tmp_path / ".noria")
+    done = replace(story.here, home=None, folder=tmp_path)("parity", where, str(story.here.home), *TASK, "--json")
+    assert (done.code, done.told["equal"]) == (0, True), done.err
+    assert done.told["one"].startswith(f"{tmp_path / '.noria' / 'objects'}#")
+
+
+def test_the_folder_of_a_project_means_the_home_that_its_settings_name(story: Story, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.noria]\n")
+    done = replace(story.here, folder=tmp_path)("parity", ".", str(story.there.home), *TASK, "--json")
+    assert done.told["one"].startswith(f"{story.here.home / 'objects'}#")
+
+
+def test_two_runs_of_one_plan_that_came_to_other_bits_are_different(story: Story, tmp_path: Path) -> None:
+    """What was done by the second run is entered as if it had been of the first one's plan."""
+    home = tmp_path / "home"
+    shutil.copytree(story.there.home, home)
+    workspace = Workspace(settings=Settings.from_environment({"NORIA_HOME": str(home)}))
+    log, ledger = RunLog(workspace.store, "wine"), workspace.ledger("wine", writable=True)
+    _, other, first = log.last(3)
+    entry = next(each for each in ledger.entries() if (each.kind, each.bundle) == ("evaluated", other.bundle))
+    told = {"champion": entry.champion, "basis": entry.basis, "evidence": entry.evidence, "code": entry.code}
+    ledger.record_evaluation(
+        bundle=other.bundle, plan=first.plan, passed=entry.passed, reason=entry.reason, actor="pipeline", **told
+    )
+    log.add(replace(other, id="twin", plan=first.plan))
+    done = story.compare(f"{home}#{first.id}", f"{home}#twin", "--json")
+    assert (done.code, done.told["equal"]) == (1, False), done.err
+    compared = {each["what"]: each["equal"] for each in done.told["compared"]}
+    assert (compared["plan"], compared["bundle"], compared["  model.onnx"]) == (True, False, False)
+
+
+def test_a_run_that_came_to_no_verdict_is_compared_by_what_is_kept_of_it(story: Story) -> None:
+    assert story.invalid.code == 3, story.invalid.err
+    first, _, invalid = runs(story.there)
+    done = story.compare(f"{story.there.home}#{invalid}", f"{story.there.home}#{first}", "--json")
+    assert (done.code, done.told["equal"]) == (1, False), done.err
+    compared = {each["what"]: each for each in done.told["compared"]}
+    assert (compared["code"]["equal"], compared["plan"]["equal"], compared["dataset"]["one"]) == (True, False, "")
+    assert compared["decision"]["one"].startswith("none, refused: ")
+    (lacks,) = done.told["lacks"]
+    assert f"{invalid} came to no verdict" in lacks
+    assert [each["what"] for each in done.told["parameters"]] == ["rules"]
+    same = story.compare(f"{story.there.home}#{invalid}", f"{story.there.home}#{invalid}")
+    assert same.code == 0
+    assert "Not compared" in same.out
+
+
+def test_a_dataset_that_is_gone_makes_no_difference_and_is_said(story: Story, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(story.here.home, copy)
+    shutil.rmtree(copy / "objects" / "datasets")
+    done = story.compare(str(copy), str(story.here.home), "--json")
+    assert (done.code, done.told["equal"]) == (0, True), done.err
+    assert "events" not in {each["what"] for each in done.told["compared"]}
+    assert "does not tell here what it was made of" in done.told["lacks"][0]
+
+
 def test_people_see_what_differs_beside_what_may(story: Story) -> None:
     done = story.compare(str(story.here.home), str(story.there.home))
     assert done.code == 1
@@ -108,9 +184,10 @@ def test_a_bundle_that_was_altered_is_no_basis_for_a_comparison(story: Story, tm
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        ("ffffffff-no-such", "no run that came to a verdict begins with 'ffffffff-no-such'"),
-        ("HOME#zz", "no run that came to a verdict begins with 'zz'"),
-        ("", "no run that came to a verdict|2 plans begin"),
+        ("ffffffff-no-such", "no run begins with 'ffffffff-no-such'"),
+        ("HOME#zz", "no run begins with 'zz'"),
+        ("HOME#2", "[23] (runs|plans) begin with '2'"),
+        ("", ""),
     ],
 )
 def test_a_word_that_means_no_run_ends_with_2_and_those_there_are(story: Story, one: str, said: str) -> None:
@@ -122,7 +199,7 @@ def test_a_word_that_means_no_run_ends_with_2_and_those_there_are(story: Story, 
         assert done.code == 0, "without a word it is the last run of this home"
 
 
-def test_a_place_without_a_verdict_says_so(story: Story, tmp_path: Path) -> None:
+def test_a_place_without_a_run_says_so(story: Story, tmp_path: Path) -> None:
     done = story.compare(str(tmp_path), str(story.here.home))
     assert (done.code, "no run of wine" in done.err) == (2, True), done.err
 

@@ -249,6 +249,41 @@ def test_the_wishes_of_an_installation_are_laid_over_and_put_back_as_they_were(c
     assert cluster.live["spec"] == before["spec"]
 
 
+def test_other_wishes_for_the_champion_have_to_come_up_too_and_are_put_back_where_they_do_not(
+    cluster: Cluster, champion: str
+) -> None:
+    """What serves is of the right bundle all the while, and of pods that were there before."""
+    before, entries = cluster.live, cluster.candidates.ledger.entries()
+    assert before is not None
+    cluster.world.behaviours[champion] = "stays behind"
+    overlay = {"spec": {"predictor": {"model": {"resources": {"limits": {"memory": "900Gi"}}}}}}
+    again = cluster.candidates.judged(1.0)
+    with pytest.raises(ReleaseError, match="Deployment still is of the object as it was before"):
+        cluster.candidates.deploy(again, cluster.stage(overlay=overlay, seconds=0.3))
+    assert cluster.live is not None
+    assert cluster.live["spec"] == before["spec"]
+    assert [entry for entry in cluster.candidates.ledger.entries()[len(entries) :] if entry.changes_champion] == []
+
+
+def test_a_release_waits_for_an_object_that_was_deleted_and_makes_a_new_one(cluster: Cluster, champion: str) -> None:
+    key, finalizers = ("inferenceservices", NAMESPACE, TASK), ["inferenceservice.finalizers/test"]
+    objects, looks = cluster.server.objects, [0]
+    objects.apply(key, "kserve", {"metadata": {"name": TASK, "finalizers": finalizers}}, force=False)
+    objects.delete(key, {})
+    assert cluster.live is not None
+
+    def clean_up(_: object) -> None:
+        looks[0] += 1
+        if looks[0] == 6:
+            objects.apply(key, "kserve", {"metadata": {"name": TASK}}, force=False)
+
+    cluster.server.after = clean_up
+    before = cluster.live["metadata"]["uid"]
+    cluster.candidates.deploy(cluster.candidates.judged(1.0), cluster.stage())
+    assert cluster.live["metadata"]["uid"] != before
+    assert cluster.serves == cluster.candidates.champion == champion
+
+
 def test_a_bundle_that_the_ledger_does_not_know_is_only_replaced(cluster: Cluster) -> None:
     strange, key = "e" * 64, ("inferenceservices", NAMESPACE, TASK)
     uri = cluster.candidates.workspace.store.uri(f"bundles/{strange}")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from feast.infra.registry.sql import SqlRegistry
+from postgres_server import PostgresServer, running_postgres
 
 from feature_repo.definitions import define
 from feature_repo.materialising import materialise
@@ -92,15 +96,38 @@ def tables(request: pytest.FixtureRequest, service: FeatureService, tmp_path: Pa
     return folder, address
 
 
-@pytest.mark.parametrize("registry", ["file", "sql"])
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["file", "sqlite", "postgresql"])
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty registry is, once of each kind."""
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        return server.new_database()
+    places = {"file": str(tmp_path / "registry.db"), "sqlite": f"sqlite:///{tmp_path}/registry.sqlite"}
+    return places[request.param]
+
+
+def kept_in(registry: str) -> bool:
+    """Whether the registry's own kind of place holds something by now."""
+    if registry.startswith("postgresql"):
+        with psycopg.connect(registry.replace("+psycopg", "")) as connection:
+            found = connection.execute("select count(*) from feature_services").fetchone()
+        return found == (1,)
+    return Path(registry.removeprefix("sqlite:///")).exists()
+
+
 @pytest.mark.parametrize("way", ["ours", "feast"])
 def test_what_is_served_is_what_training_would_have_seen(
     service: FeatureService, tables: tuple[Path, str], online: OnlineStore, online_address: str, tmp_path: Path,
     registry: str, way: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     folder, address = tables
-    places = {"file": str(tmp_path / "registry.db"), "sql": f"sqlite:///{tmp_path}/registry.sqlite"}
-    settings = {"NORIA_HOME": str(tmp_path), "NORIA_ONLINE": online_address, "NORIA_REGISTRY": places[registry]}
+    settings = {"NORIA_HOME": str(tmp_path), "NORIA_ONLINE": online_address, "NORIA_REGISTRY": registry}
     monkeypatch.setenv("NORIA_HOME", str(tmp_path))
     made = define(service, address)
     with warnings.catch_warnings():
@@ -122,5 +149,7 @@ def test_what_is_served_is_what_training_would_have_seen(
             fresh = [value for value, own in zip(told[field.name], found, strict=True) if set(own) != {None}]
             assert fresh == [own[place] for own in found if set(own) != {None}]
     assert any(value is not None for name in expected if name != "__row" for value in expected[name])
-    assert (tmp_path / ("registry.db" if registry == "file" else "registry.sqlite")).exists()
+    assert kept_in(registry)
     feast._get_provider().online_store._opened.close()
+    if isinstance(feast.registry, SqlRegistry):
+        feast.registry.write_engine.dispose()

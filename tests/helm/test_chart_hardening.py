@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rendered import CASES, Pod, inference_service, named, objects, of_kind, pods
+from rendered import CASES, Pod, inference_service, named, objects, of_kind, pods, rendered
 
 from helm.render import merged_values
 
@@ -142,11 +142,34 @@ def test_images_are_named_by_what_does_not_move(case):
     for pod in pods(case):
         for container in pod.containers:
             image = container["image"]
-            assert container["imagePullPolicy"] == "IfNotPresent"
+            # A name without a registry would be Docker Hub's, where it is somebody else's.
+            ours = image.startswith("noria/")
+            assert container["imagePullPolicy"] == ("Never" if ours else "IfNotPresent"), image
             if case == "prod":
                 assert "@sha256:" in image, image
             else:
                 assert image.rpartition(":")[2] not in {"", "latest", image}, image
+
+
+@pytest.mark.parametrize(
+    ("repository", "said", "policy"),
+    [
+        ("noria/serving", "", "Never"),
+        ("serving", "", "Never"),
+        ("registry.example/noria/serving", "", "IfNotPresent"),
+        ("localhost:5001/serving", "", "IfNotPresent"),
+        ("localhost/serving", "", "IfNotPresent"),
+        ("noria/serving", "IfNotPresent", "IfNotPresent"),
+        ("registry.example/serving", "Always", "Always"),
+    ],
+)
+def test_only_what_a_registry_of_one_s_own_has_is_fetched(repository, said, policy):
+    from helm.demands import has_registry
+
+    images = {"pullPolicy": said, "serving": {"repository": repository}}
+    runtime = next(each for each in rendered({"images": images}) if each["kind"] == "ServingRuntime")
+    assert runtime["spec"]["containers"][0]["imagePullPolicy"] == policy
+    assert has_registry(repository) is ("." in repository or "localhost" in repository)
 
 
 def test_prod_refuses_an_image_without_its_digest():

@@ -16,9 +16,15 @@ from pipelines import placement
 
 # It notes what it is told; a cluster that takes all of it cannot be had here.
 KUBECTL = """#!/bin/sh
+case "$*" in
+  "config current-context") [ "${CONTEXT:=kind-noria}" != none ] || exit 1; echo "$CONTEXT"; exit;;
+  "config view"*) echo https://127.0.0.1:6443; exit;;
+  "config use-context "*) exit "${NO_CONTEXT:-0}";;
+  "get --raw /version "*) [ -n "${SILENT:-}" ] || exit 0; echo "$SILENT" >&2; exit 1;;
+esac
 echo "$*" >> "$NOTES"
 case "$*" in
-  "get crd ${MISSING:-none}") exit 1;;
+  "api-resources"*) cat "$RESOURCES"; exit 1;;
   "get deployments"*) echo deployment.apps/noria-redis;;
   "get scheduledworkflows"*) [ "${SCHEDULES:-}" != none ] || exit 1; for each in ${SCHEDULES:-}; do echo "$each"; done;;
   "get storageclasses"*) echo "$CLASSES"; exit "${NO_RIGHT:-0}";;
@@ -31,6 +37,25 @@ case "$*" in
 esac
 """
 
+
+# As `kubectl api-resources` prints a few of the kinds that a cluster knows: not every one has a short name.
+RESOURCES = """configmaps cm v1 true ConfigMap
+namespaces ns v1 false Namespace
+serviceaccounts sa v1 true ServiceAccount
+persistentvolumeclaims pvc v1 true PersistentVolumeClaim
+services svc v1 true Service
+deployments deploy apps/v1 true Deployment
+horizontalpodautoscalers hpa autoscaling/v2 true HorizontalPodAutoscaler
+cronjobs cj batch/v1 true CronJob
+networkpolicies netpol networking.k8s.io/v1 true NetworkPolicy
+poddisruptionbudgets pdb policy/v1 true PodDisruptionBudget
+roles rbac.authorization.k8s.io/v1 true Role
+rolebindings rbac.authorization.k8s.io/v1 true RoleBinding
+workflows wf argoproj.io/v1alpha1 true Workflow
+clusterstoragecontainers serving.kserve.io/v1alpha1 false ClusterStorageContainer
+inferenceservices isvc serving.kserve.io/v1beta1 true InferenceService
+servingruntimes serving.kserve.io/v1alpha1 true ServingRuntime
+"""
 
 # What `make secrets` puts where Kubeflow Pipelines is, and no manifest holds.
 BESIDE_KUBEFLOW = {
@@ -52,10 +77,14 @@ def script(
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     notes = tmp_path / "notes"
     notes.touch()
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("NORIA_")}
+    missing = more.get("MISSING", "nothing")
+    table = [line for line in RESOURCES.splitlines() if not line.startswith(missing)]
+    (tmp_path / "resources").write_text("\n".join(table) + "\n")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("NORIA_", "KUBE"))}
     places = {
         "PATH": path,
         "NOTES": str(notes),
+        "RESOURCES": str(tmp_path / "resources"),
         "CONFIG": str(tmp_path / "config"),
         "CLASSES": '{"storageclass.kubernetes.io/is-default-class":"true"} {"other":"true"}',
         "TMPDIR": str(tmp_path),
@@ -68,6 +97,7 @@ def script(
         env={**kept, **places, **more},
         capture_output=True,
         text=True,
+        stdin=subprocess.DEVNULL,
         check=False,
     )
     return done, notes.read_text().splitlines()
@@ -79,7 +109,7 @@ def test_deploy_makes_namespaces_then_secrets_then_the_rest_and_waits(path, tmp_
     order = [
         next(number for number, line in enumerate(told) if line.startswith(start))
         for start in (
-            "get crd inferenceservices.serving.kserve.io",
+            "api-resources",
             "apply --server-side --filename manifests/dev/namespaces.yaml",
             "create --filename=-",
             "apply --server-side --kustomize manifests/dev",
@@ -113,11 +143,25 @@ def test_else_dev_has_volumes(path, tmp_path, more):
     assert "apply --server-side --kustomize manifests/dev" in told
 
 
-def test_deploy_says_what_the_cluster_lacks(path, tmp_path):
-    missing = "workflows.argoproj.io"
+def test_deploy_and_undeploy_say_first_which_cluster_it_is(path, tmp_path):
+    for name in ("deploy", "undeploy"):
+        done, _ = script(name, "dev", path=path, tmp_path=tmp_path)
+        assert done.stdout.startswith("Cluster: context kind-noria, https://127.0.0.1:6443\n")
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("workflows", "Workflow (argoproj.io): it comes with Kubeflow Pipelines 2.15 or later"),
+        ("inferenceservices", "InferenceService (serving.kserve.io): it comes with KServe 0.20 or later"),
+        ("servingruntimes", "ServingRuntime (serving.kserve.io)"),
+        ("cronjobs", "CronJob (batch): it comes with Kubernetes 1.32 or later"),
+    ],
+)
+def test_deploy_says_what_the_cluster_lacks_and_changes_nothing(path, tmp_path, missing, words):
     done, told = script("deploy", "dev", path=path, tmp_path=tmp_path, MISSING=missing)
     assert done.returncode == 1
-    assert f"the cluster has no {missing}" in done.stderr
+    assert words in done.stderr
     assert not any(line.startswith(("apply", "create")) for line in told)
 
 
@@ -166,7 +210,8 @@ def test_undeploy_of_all_takes_the_keys_beside_kubeflow_pipelines_too(path, tmp_
 @pytest.mark.parametrize(
     ("name", "environment", "code", "words"),
     [
-        ("deploy", "prod", 1, "names images by digests that no image has"),
+        ("deploy", "prod", 2, "names images by digests that no image has"),
+        ("deploy", "qa", 2, "names noria/serving and noria/monitoring without a registry"),
         ("deploy", "staging", 2, "ENV is one of dev prod qa"),
         ("undeploy", "staging", 2, "ENV is one of dev prod qa"),
     ],
@@ -180,11 +225,79 @@ def test_what_cannot_become_ready_is_refused_before_the_cluster_is_asked(
     assert told == []
 
 
-def test_make_cluster_says_what_is_not_installed(tmp_path):
-    (tmp_path / "bash").symlink_to("/usr/bin/bash")
+@pytest.mark.parametrize("context", ["team-a", "arn:aws:eks:eu:1:cluster/kind-noria"])
+def test_undeploy_of_a_cluster_that_others_may_use_wants_an_agreement(path, tmp_path, context):
+    done, told = script("undeploy", "dev", path=path, tmp_path=tmp_path, CONTEXT=context)
+    assert (done.returncode, told) == (1, [])
+    assert context in done.stderr
+    assert "YES=1" in done.stderr
+    done, told = script("undeploy", "dev", path=path, tmp_path=tmp_path, CONTEXT=context, YES="1")
+    assert done.returncode == 0, done.stderr
+    assert any(line.startswith("delete --kustomize") for line in told)
+
+
+REFUSED = "E1121 12:00:00.1 7 memcache.go:265] couldn't get list\nThe connection to the server was refused"
+
+
+@pytest.mark.parametrize(
+    ("words", "verb"),
+    [
+        (["deploy", "dev"], "make deploy"),
+        (["undeploy", "dev"], "make undeploy"),
+        (["make-cluster", "here"], "make cluster CLUSTER=here"),
+    ],
+)
+def test_a_cluster_that_does_not_answer_is_told_once_and_alike_and_nothing_is_tried(path, tmp_path, words, verb):
+    done, told = script(*words, path=path, tmp_path=tmp_path, SILENT=REFUSED)
+    assert (done.returncode, told) == (1, [])
+    assert done.stderr.startswith(
+        f"{verb}: no cluster answers at https://127.0.0.1:6443 (context kind-noria, KUBECONFIG "
+    )
+    assert "expected one that `kubectl get nodes` reaches" in done.stderr
+    assert "memcache" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("tools", "words"),
+    [
+        ((), "no kubectl here: run `make setup`"),
+        (("kubectl", "git", "python3"), "no docker here: install Docker"),
+        (("kubectl", "git", "python3", "docker"), "no kind here: install kind"),
+    ],
+)
+def test_make_cluster_says_what_is_not_installed_and_where_that_is_had(tmp_path, tools, words):
+    for tool in ("bash", *tools):
+        (tmp_path / tool).symlink_to("/usr/bin/bash")
     done, _ = script("make-cluster", path=str(tmp_path), tmp_path=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("make cluster: no kubectl here: install it")
+    assert done.stderr.startswith(f"make cluster: {words}")
+
+
+def test_make_cluster_makes_no_cluster_of_kind_that_is_called_minikube(path, tmp_path):
+    done, told = script("make-cluster", "minikube", path=path, tmp_path=tmp_path)
+    assert (done.returncode, told) == (2, [])
+    assert "CLUSTER=here" in done.stderr
+
+
+def with_kind(folder: Path) -> None:
+    for name, body in (("docker", ""), ("kind", 'if [ "$*" = "get clusters" ]; then echo noria; fi')):
+        (folder / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "$NOTES"\n{body}\n')
+        (folder / name).chmod(0o755)
+
+
+def test_make_cluster_tells_kubectl_of_a_cluster_of_kind_that_it_does_not_know(path, tmp_path):
+    with_kind(tmp_path)
+    _, told = script("make-cluster", "noria", path=path, tmp_path=tmp_path, IS_UP="0", NO_CONTEXT="1")
+    assert "kind export kubeconfig --name noria" in told
+
+
+def test_make_cluster_says_that_other_shells_go_to_it_from_now_on(path, tmp_path):
+    with_kind(tmp_path)
+    done, _ = script("make-cluster", "noria", path=path, tmp_path=tmp_path, IS_UP="0", CONTEXT="work")
+    assert "`kubectl config use-context work` goes back" in done.stdout
+    done, _ = script("make-cluster", "noria", path=path, tmp_path=tmp_path, IS_UP="0")
+    assert "goes back" not in done.stdout
 
 
 # As KServe 0.20 brings it along, shortened.
@@ -234,7 +347,8 @@ def test_make_cluster_changes_two_words_of_kserves_settings_and_keeps_all_others
 def test_make_cluster_leaves_alone_what_is_there_and_works(path, tmp_path):
     done, told = make_cluster(path, tmp_path, IS_UP="0")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("is there already") == 3
+    parts = ("cert-manager", "KServe", "Kubeflow Pipelines", "metrics-server")
+    assert [part for part in parts if f"{part} is there already" not in done.stdout] == []
     assert not any(line.startswith(("apply", "delete", "patch", "rollout", "create")) for line in told)
 
 

@@ -53,6 +53,54 @@ def test_rendering_removes_what_the_chart_no_longer_makes(tmp_path, monkeypatch)
     assert (tmp_path / "prod" / "kustomization.yaml").exists()
 
 
+@pytest.fixture
+def own_environments(tmp_path, monkeypatch):
+    """A folder of environments to write into, and one of manifests beside it."""
+    from helm import render
+
+    for name, folder in (("ENVIRONMENTS", tmp_path / "environments"), ("MANIFESTS", tmp_path / "manifests")):
+        folder.mkdir()
+        monkeypatch.setattr(render, name, folder)
+    (tmp_path / "environments" / "acme.yaml").write_text("devServices: {enabled: true}\n")
+    return tmp_path
+
+
+def test_an_environment_of_one_s_own_is_rendered_and_goes_when_its_values_go(own_environments, capsys):
+    from helm import render
+
+    strange = own_environments / "manifests" / "theirs"
+    strange.mkdir()
+    (strange / "object.yaml").write_text("kind: Secret\n")
+    assert render.main() == 0
+    assert (own_environments / "manifests" / "acme" / "kustomization.yaml").exists()
+    (own_environments / "environments" / "acme.yaml").unlink()
+    assert render.main() == 0
+    assert "manifests/acme: removed" in capsys.readouterr().out
+    assert not (own_environments / "manifests" / "acme").exists()
+    assert (strange / "object.yaml").exists()  # it was not rendered
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("devServices: {enable: true}", "additional properties 'enable' not allowed"),
+        ("images: {requireDigest: true}", " has no digest, and images.requireDigest is on"),
+        ("images: [", "is no YAML"),
+    ],
+)
+def test_a_value_that_is_none_is_told_in_one_sentence_with_its_file_and_nothing_is_written(
+    own_environments, capsys, text, words
+):
+    from helm import render
+
+    (own_environments / "environments" / "wrong.yaml").write_text(f"materialize: {{enabled: true}}\n{text}\n")
+    assert render.main() == 2
+    told = capsys.readouterr().err
+    assert told.startswith("make manifests: helm/environments/wrong.yaml ")
+    assert words in told
+    assert list((own_environments / "manifests").iterdir()) == []
+
+
 def test_the_environments_hold_only_what_differs_from_the_defaults():
     from rendered import CHART
 

@@ -51,19 +51,22 @@ def test_only_what_an_image_is_made_of_goes_to_the_builder():
     assert copied == sent
 
 
-def load(folder, *, here, clusters="", environment=None, lacks="", registry=True):
+def load(folder, *, here, clusters="", environment=None, lacks="", registry=True, docker=29):
     """`make images-load` where only these programs are: each writes down how it was called.
 
-    Docker has every image but those whose name has `lacks` in it, and pulls them if there is a registry.
+    Docker has every image but those whose name has `lacks` in it, and pulls them if there is a registry; of a version
+    before 28 it saves no image for one platform.
     """
     tools = folder / "bin"
     tools.mkdir()
-    for name in ("bash", "sed", "dirname", "grep", "cut", "sort", "cat"):
+    for name in ("bash", "sed", "dirname", "grep", "cut", "sort", "cat", "mktemp", "rm"):
         (tools / name).symlink_to(shutil.which(name))
     for name in here:
         lists = f'*list*|*"get clusters"*) cat {folder}/clusters;;'
         lacking = f'"image inspect "*{lacks}*) exit 1;; pull*) exit {0 if registry else 1};;' if lacks else ""
-        asked = f'case "$*" in {lists} {lacking} esac'
+        saving = f'"image save --platform "*) exit {0 if docker >= 28 else 125};;'
+        told = "version*) echo linux/arm64;;"
+        asked = f'case "$*" in {lists} {lacking} {saving} {told} esac'
         (tools / name).write_text(f'#!{tools}/bash\necho "{name} $*" >> {folder}/calls\n{asked}\n')
         (tools / name).chmod(0o755)
     (folder / "clusters").write_text(clusters)
@@ -73,7 +76,9 @@ def load(folder, *, here, clusters="", environment=None, lacks="", registry=True
     )  # fmt: skip
     calls = folder / "calls"
     told = calls.read_text().splitlines() if calls.exists() else []
-    return done, [line for line in told if " load" in line or " pull" in line]
+    return done, [
+        re.sub(r"\S*/image\.tar", "FILE", line) for line in told if re.search(" (load|pull|save)|image load", line)
+    ]
 
 
 def images_of_dev():
@@ -82,27 +87,43 @@ def images_of_dev():
     return sorted(part["image"] for part in parts if isinstance(part, dict) and "image" in part)
 
 
-def test_the_images_go_into_the_cluster_of_kind_that_is_there(tmp_path):
+def images_loaded():
+    """All that dev needs, ours first."""
+    ours = (f"noria/{name}:{noria.__version__}" for name in ("python-steps", "serving", "monitoring"))
+    return [*ours, *images_of_dev()]
+
+
+SAVE = "docker image save --platform linux/arm64 --output FILE"
+
+
+def test_the_images_go_into_the_cluster_of_kind_that_is_there_each_for_its_platform_alone(tmp_path):
     done, calls = load(tmp_path, here=("docker", "kind", "minikube"), clusters="other\nnoria\n")
-    version = noria.__version__
-    ours = (f"noria/{name}:{version}" for name in ("python-steps", "serving", "monitoring"))
-    images = " ".join([*ours, *images_of_dev()])
-    assert calls == [f"kind load docker-image --name noria {images}"], done.stderr
+    put = "kind load image-archive --name noria FILE"
+    assert calls == [line for image in images_loaded() for line in (f"{SAVE} {image}", put)], done.stderr
     assert "The kind cluster noria has" in done.stdout
 
 
 def test_the_only_cluster_of_minikube_gets_them_where_kind_is_not(tmp_path):
     profiles = '{"invalid":[],"valid":[{"Name":"minikube","Status":"Running"}]}\n'
     done, calls = load(tmp_path, here=("docker", "minikube"), clusters=profiles)
-    assert [call.rpartition(" ")[0] for call in calls] == ["minikube --profile minikube image load"] * 6, done.stderr
+    put = "minikube --profile minikube image load FILE"
+    assert calls == [line for image in images_loaded() for line in (f"{SAVE} {image}", put)], done.stderr
 
 
-def test_what_dev_brings_along_is_pulled_before_it_goes_into_a_cluster_that_pulls_nothing(tmp_path):
+def test_a_docker_that_saves_for_no_platform_saves_what_it_has(tmp_path):
+    done, calls = load(tmp_path, here=("docker", "kind"), clusters="noria\n", docker=27)
+    assert done.returncode == 0, done.stderr
+    assert [call for call in calls if "--output" in call and "--platform" not in call] == [
+        f"docker image save --output FILE {image}" for image in images_loaded()
+    ]
+
+
+def test_what_dev_brings_along_is_pulled_before_it_goes_into_the_cluster(tmp_path):
     done, calls = load(tmp_path, here=("docker", "kind"), clusters="noria\n", lacks="redis")
     assert done.returncode == 0, done.stderr
     (redis,) = (image for image in images_of_dev() if image.startswith("redis"))
     assert calls[0] == f"docker pull --quiet {redis}"
-    assert redis in calls[1].split()
+    assert f"{SAVE} {redis}" in calls[1:]
 
 
 def test_what_cannot_be_pulled_is_named_and_all_else_is_there(tmp_path):
@@ -111,9 +132,48 @@ def test_what_cannot_be_pulled_is_named_and_all_else_is_there(tmp_path):
     (redis,) = (image for image in images_of_dev() if image.startswith("redis"))
     assert f"Docker neither has {redis} nor can pull it" in done.stderr
     assert "docker load" in done.stderr
-    loaded = calls[-1].split()
-    assert set(images_of_dev()) - set(loaded) == {redis}
-    assert f"noria/serving:{noria.__version__}" in loaded
+    saved = {call.rpartition(" ")[2] for call in calls if "image save" in call}
+    assert saved == set(images_loaded()) - {redis}
+
+
+def build(folder, *, fails=""):
+    """`make images` for one role, with a Docker that writes down how it was called, and fails where a call has that."""
+    tools = folder / "bin"
+    tools.mkdir()
+    failing = f'*"{fails or "no such call"}"*) echo "no such file: COPY"; exit 1;;'
+    body = f'case "$*" in {failing} create*) echo c0ffee;; "image inspect"*) echo 123456789;; esac'
+    body = f'echo "DEPRECATED: a long block" >&2; {body}'
+    (tools / "docker").write_text(f'#!/bin/bash\necho "docker $*" >> {folder}/calls\n{body}\n')
+    (tools / "docker").chmod(0o755)
+    copy = folder / "tree"
+    for name in ("images", "src/noria"):
+        shutil.copytree(
+            ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "[a-z]*" if "/" in name else "")
+        )
+    done = subprocess.run(
+        ["bash", copy / "images" / "build.sh", "serving"], env={"PATH": f"{tools}:/usr/bin:/bin"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done, copy
+
+
+def test_a_build_says_where_it_can_be_followed_and_keeps_what_docker_says_in_a_file(tmp_path):
+    done, tree = build(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"Building noria/serving:{noria.__version__}: minutes the first time" in done.stdout
+    assert "123 MB, its contents in build/sbom/serving.cdx.json" in done.stdout
+    assert "DEPRECATED" in (tree / "build" / "logs" / "serving.log").read_text()
+    (holder,) = re.findall(r"--target sbom --tag (\S+)", (tmp_path / "calls").read_text())
+    assert f"docker rmi --no-prune {holder}\n" in (tmp_path / "calls").read_text()
+
+
+@pytest.mark.parametrize("fails", ["--target serving", "--target sbom"])
+def test_a_build_that_fails_ends_with_what_docker_said_last(tmp_path, fails):
+    done, _ = build(tmp_path, fails=fails)
+    assert done.returncode == 1
+    assert "no such file: COPY" in done.stderr
+    assert "build/logs/serving.log" in done.stderr
+    assert " MB" not in done.stdout
 
 
 def test_an_image_of_ours_that_is_not_built_is_never_pulled(tmp_path):

@@ -269,6 +269,18 @@ def test_an_https_server_is_believed_by_the_certificates_that_are_named(api: Kub
     assert Kubeflow(KfpSettings(host=host, ca_file=certificate), steps=STEPS).health.release == "2.15.0"
     with pytest.raises(UnreachableError, match=r"certificate verify failed.* the certificates in NORIA_KFP_CA_FILE"):
         assert Kubeflow(KfpSettings(host=host), steps=STEPS).health
+    (tmp_path / "other.pem").write_text("no certificate\n")
+    for lost, why in (("nowhere.pem", "No such file"), ("other.pem", "no certificate or crl found")):
+        with pytest.raises(UsageError, match=f"NORIA_KFP_CA_FILE names .*{lost}, of which .*{why}.*expected a file"):
+            assert Kubeflow(KfpSettings(host=host, ca_file=tmp_path / lost), steps=STEPS).health
+
+
+def test_certificates_are_not_blamed_for_what_they_have_no_part_in(api: KubeflowApi) -> None:
+    with pytest.raises(UnreachableError, match=r"Connection refused.* whether the way there is open") as refused:
+        assert Kubeflow(KfpSettings(host="https://127.0.0.1:1"), steps=STEPS).health
+    with pytest.raises(UnreachableError, match=r"what answers there does not speak https.*http://") as plain:
+        assert Kubeflow(KfpSettings(host=api.host.replace("http:", "https:")), steps=STEPS).health
+    assert "NORIA_KFP_CA_FILE" not in f"{refused.value}{plain.value}"
 
 
 def test_without_a_cluster_nothing_is_asked() -> None:
@@ -301,6 +313,7 @@ def test_a_schedule_starts_one_run_at_a_time_without_catching_up(api: KubeflowAp
         ("0 2 * * *", "6h"),
         ("0 2 * *", ""),
         ("0 2 * * ; rm", ""),
+        ("61 3 * * *", ""),
         ("", "6"),
         ("", "0h"),
         ("", "6 h"),

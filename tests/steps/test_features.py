@@ -167,6 +167,14 @@ def test_rows_that_are_handed_on_some_at_a_time_keep_their_own_features(sales, w
     assert rows["id"].tolist() == [f"sale {row}" for row in range(100)]
 
 
+def test_a_dataset_names_the_events_and_the_tables_that_it_was_made_of(sales, workspace):
+    made = read(workspace)
+    facts = workspace.fetch_dataset(add(workspace, made, answer)).facts
+    assert facts.made_of == {"events": made.dataset.digest, "tables": made.tables.rpartition("/")[2]}
+    assert made.dataset.facts.made_of == {}
+    assert b"made_of" not in (made.dataset.folder / "dataset.json").read_bytes(), "events have the digests they had"
+
+
 WRONG = {
     "lost": lambda answered: answered.slice(1),
     "doubled": lambda answered: pa.concat_tables([answered, answered.slice(99)]),

@@ -35,8 +35,9 @@ BUNDLE = Bundle(
 )  # fmt: skip
 ANSWERS = np.tile([0.25, 0.75], (ROWS, 1))
 HELD_OUT = HeldOut(
-    features={"size": np.arange(ROWS, dtype=np.float32)}, probabilities=ANSWERS, decisions=np.ones(ROWS, np.int64)
-)
+    features={"size": np.arange(ROWS, dtype=np.float32)}, probabilities=ANSWERS, decisions=np.ones(ROWS, np.int64),
+    there=ROWS,
+)  # fmt: skip
 
 
 def answer(*, bundle: str = OWN, probability: float = 0.75, label: int = 1, fallback: str = "") -> tuple[int, bytes]:

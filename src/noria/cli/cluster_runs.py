@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from pipelines.run_view import RunView, StepView
 
 
-UNTOLD = (
-    "ended: this list of KFP's does not tell whether the gates let the run pass; `noria logs RUN --step judge` does"
-)
+UNTOLD = "ended: KFP's list does not tell what the gates said; `noria logs RUN --step judge` does"
 
 
 def list_runs(task: str, *, count: int, as_json: bool) -> None:

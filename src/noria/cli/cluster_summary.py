@@ -146,7 +146,7 @@ def next_commands(ended: Ended) -> tuple[tuple[str, str], ...]:
     # Not by its Service: one without an address of its own (headless) is forwarded to as if its port were the pod's.
     way = f"kubectl port-forward -n {space} deploy/{task}-predictor {PORT}"
     served = (
-        (way, "the way to the model, left open"),
+        (way, "a way to the model; keep it"),
         (f"curl -s localhost:{PORT}/v2/models/{task}", "its inputs and outputs"),
     )
     challenge = f"{noria} {shlex.join(again)}", "challenge the champion"

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_path
-from noria.cli.parity_runs import Ran, find_run
+from noria.cli.parity_facts import Ran
+from noria.cli.parity_runs import find_run
 
 RUN_OWN = ("plan", "basis", "champion")  # parameters that follow from others, or from the ledger
 
@@ -26,7 +27,10 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """`compared` has to be equal, `figures` may differ; `parameters` holds those that do."""
+    """`compared` has to be equal, `figures` may differ; `parameters` holds those that do.
+
+    `lacks` says what is not kept of a run, and could not be compared.
+    """
 
     task: str
     equal: bool
@@ -35,6 +39,7 @@ class Report:
     compared: tuple[Compared, ...]
     figures: tuple[Compared, ...]
     parameters: tuple[Compared, ...]
+    lacks: tuple[str, ...]
 
 
 def compare_runs(one: str, other: str, task: str, *, as_json: bool) -> int:
@@ -50,7 +55,8 @@ def compare_runs(one: str, other: str, task: str, *, as_json: bool) -> int:
 
 def compare(one: Ran, other: Ran, task: str) -> Report:
     """Put the two side by side."""
-    compared = _pair(one.facts, other.facts)
+    unknown = {*one.unknown, *other.unknown}
+    compared = tuple(each for each in _pair(one.facts, other.facts) if each.what not in unknown)
     known = one.parameters and other.parameters
     parameters = [each for each in _pair(_words(one), _words(other)) if not each.equal] if known else []
     return Report(
@@ -61,6 +67,7 @@ def compare(one: Ran, other: Ran, task: str) -> Report:
         compared=compared,
         figures=_pair(one.figures, other.figures),
         parameters=tuple(parameters),
+        lacks=tuple(f"{ran.place}: {ran.lacks}" for ran in (one, other) if ran.lacks),
     )
 
 
@@ -93,6 +100,8 @@ def _show(report: Report) -> None:
         for each in report.parameters:
             table.add_row(each.what, each.one, each.other)
         screen.print(table)
+    for said in report.lacks:
+        screen.print(f"\nNot compared\n  {show_path(said)}", soft_wrap=True, markup=False)
     equal = sum(each.equal for each in report.compared)
     word = "The runs are equal" if report.equal else "[bold red]The runs differ[/bold red]"
     screen.print(f"\n{word}: {equal} of {len(report.compared)} facts of {report.task} are the same")

@@ -1,22 +1,18 @@
-"""Parity runs: find a run that is over, in this place or another, and say what it came to."""
+"""Parity runs: find a run that is over, in this place or another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
-import msgspec
-
-from noria.cli.output import show_time
-from noria.cli.project import open_workspace, started_in
-from noria.errors import LedgerError, UsageError
-from noria.gates.judge import judge
-from noria.gates.results import Verdict
-from noria.ml.manifest import MANIFEST_FILE, decode_manifest, digest_of
+from noria.cli.parity_facts import Ran, tell_judged, tell_unjudged
+from noria.cli.project import find_project, open_workspace, started_in
+from noria.errors import UsageError
 from noria.ml.signature import TrustedKeys
 from noria.settings import Settings
-from noria.steps.exhibit import Exhibit, read_exhibit
 from noria.steps.workspace import now
 from noria.stores.ledger_entry import Entry
 from noria.stores.objects import ObjectStore
@@ -24,24 +20,7 @@ from noria.stores.opening import open_store
 from noria.stores.releases import Ledger
 from noria.stores.runs import RunLog, RunRecord
 
-# Of a ledger entry, what does not follow from the run: its place in the chain, its time, its signature, and the
-# evidence, which holds measured times.
-PLACED = ("sequence", "previous", "time", "basis", "evidence", "reason", "signer", "signature")
 EVERY = 1_000_000  # more runs than anyone keeps
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """One run: `facts` have to be equal in an equal run, `figures` are of the machine and the moment.
-
-    `parameters` are empty where the place keeps no record of the run, as a cluster does not.
-    """
-
-    place: str
-    run: str
-    facts: Mapping[str, str]
-    figures: Mapping[str, str]
-    parameters: Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +32,28 @@ class _Place:
     trusted: Path
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """A run by what is kept of it: the evaluation that it came to, if it came to one, and its record, if there is one.
+
+    A cluster keeps no records.
+    """
+
+    entry: Entry | None
+    record: RunRecord | None
+
+    @property
+    def plan(self) -> str:
+        return self.entry.plan if self.entry else self.record.plan if self.record else ""
+
+    @property
+    def end(self) -> tuple[str, str, str, str]:
+        """What makes it another run than one of the same plan."""
+        if self.entry:
+            return self.plan, self.entry.bundle, self.entry.basis, ""
+        return self.plan, "", "", self.record.id if self.record else ""
+
+
 def find_run(words: str, task: str) -> Ran:
     """Find the run that a person's words mean; UsageError where they mean none, or more than one."""
     name, _, which = words.partition("#")
@@ -61,10 +62,13 @@ def find_run(words: str, task: str) -> Ran:
         place, which = _own(), words
     # Without an anchor: nothing is written in a place that is only looked at.
     ledger = Ledger(place.store, task, signer=None, trusted=TrustedKeys(place.trusted), anchors=None, clock=now)
-    records = RunLog(place.store, task).last(EVERY)
-    entry = _choose(ledger.entries(), records, which, place.name, task)
-    record = next((each for each in records if each.plan == entry.plan and each.bundle == entry.bundle), None)
-    return _tell(place, ledger, entry, record)
+    judged = [entry for entry in ledger.entries() if entry.kind == "evaluated"]
+    runs = _runs(judged, RunLog(place.store, task).last(EVERY))
+    run = _choose(runs, which, place.name, task)
+    if run.entry:
+        return tell_judged(place.name, place.store, ledger, run.entry, run.record)
+    assert run.record, "what has no entry was found by its record"
+    return tell_unjudged(place.name, run.record)
 
 
 def _own() -> _Place:
@@ -73,93 +77,60 @@ def _own() -> _Place:
 
 
 def _place(name: str) -> _Place | None:
-    """The object store at an address, or in a folder, which may be a home; None where the name is of no place."""
+    """The object store at an address, or in a folder, which may be a home, or a project that has its home in it.
+
+    None where the name is of no place.
+    """
     if "://" in name:
         return _Place(name=name, store=open_store(name), trusted=_own().trusted)
     folder = started_in() / name
     if not name or not folder.is_dir():
         return None
-    home = Settings.from_environment({"NORIA_HOME": str(folder)})
-    if Path(home.objects).is_dir():
-        return _Place(name=home.objects, store=open_store(home.objects), trusted=home.trusted_keys)
+    for one in (folder, _home_in(folder)):
+        home = Settings.from_environment({"NORIA_HOME": str(one)})
+        if Path(home.objects).is_dir():
+            return _Place(name=home.objects, store=open_store(home.objects), trusted=home.trusted_keys)
     return _Place(name=str(folder), store=open_store(str(folder)), trusted=_own().trusted)
 
 
-def _choose(entries: tuple[Entry, ...], records: tuple[RunRecord, ...], which: str, place: str, task: str) -> Entry:
-    """The evaluation that the run came to; each run that came to a verdict has one."""
-    judged = [entry for entry in entries if entry.kind == "evaluated"]
-    if not judged:
-        raise UsageError(f"no run of {task} in {place} came to a verdict: expected one; look at --task and the place")
-    if not which:
-        return judged[-1]
-    plans = {record.plan for record in records if record.id.startswith(which)}
-    plans |= {entry.plan for entry in judged if entry.plan.startswith(which)}
-    found = [entry for entry in judged if entry.plan in plans]
-    if len(plans) != 1 or not found:
-        known = ", ".join(dict.fromkeys(entry.plan[:8] for entry in reversed(judged)))
-        what = f"{len(plans)} plans begin" if len(plans) > 1 else "no run that came to a verdict begins"
+def _home_in(folder: Path) -> Path:
+    """The home of the project that one works in, where this is its folder; of another folder what is usual."""
+    with suppress(UsageError):  # whoever compares two homes need not stand in a project
+        if find_project() == folder.resolve():
+            return open_workspace().settings.home
+    return folder / ".noria"
+
+
+def _runs(judged: Sequence[Entry], records: Sequence[RunRecord]) -> list[_Run]:
+    """All runs that are known: those with a record, newest first, then those that the ledger alone knows."""
+    recorded = [_Run(entry=_verdict_of(record, judged), record=record) for record in records]
+    told = {run.entry.digest for run in recorded if run.entry}
+    return recorded + [_Run(entry=entry, record=None) for entry in reversed(judged) if entry.digest not in told]
+
+
+def _verdict_of(record: RunRecord, judged: Sequence[Entry]) -> Entry | None:
+    """The evaluation that the run came to; of one that failed later than that, the one that was made meanwhile."""
+    basis, end = record.parameters.get("basis"), record.started + timedelta(seconds=record.seconds)
+    for entry in reversed(judged):
+        if entry.plan != record.plan or (basis is not None and entry.basis != basis):
+            continue
+        if entry.bundle == record.bundle if record.bundle else record.started <= entry.time <= end:
+            return entry
+    return None
+
+
+def _choose(runs: Sequence[_Run], which: str, place: str, task: str) -> _Run:
+    """The run that is meant; of a place, or of a plan, the one of the last verdict."""
+    if not runs:
+        raise UsageError(f"no run of {task} in {place}: expected one; look at --task and the place")
+    by_id = [run for run in runs if which and run.record and run.record.id.startswith(which)]
+    found = by_id or [run for run in runs if run.plan.startswith(which)]
+    several = len({run.end if by_id else run.plan for run in found})
+    if not found or (which and several > 1):
+        what = f"{several} {'runs' if by_id else 'plans'} begin" if found else "no run begins"
+        known = ", ".join(dict.fromkeys(run.plan[:8] for run in runs))
         raise UsageError(
             f"{what} with {which!r} for task {task} in {place}: expected one of the plans {known}, a run of theirs, or "
             "another --task"
         )
-    return found[-1]
-
-
-def _tell(place: _Place, ledger: Ledger, entry: Entry, record: RunRecord | None) -> Ran:
-    exhibit = read_exhibit(ledger, entry.evidence)
-    verdict = judge(exhibit.evidence, exhibit.limits, usual=exhibit.usual)
-    later = [each for each in ledger.entries() if each.kind == "promoted" and each.evidence == entry.evidence]
-    return Ran(
-        place=place.name,
-        run=record.id if record else f"plan {entry.plan[:8]}",
-        facts=dict(_facts(place.store, exhibit, verdict, entry, later)),
-        figures=dict(_figures(exhibit, entry, record)),
-        parameters=record.parameters if record else {},
-    )
-
-
-def _facts(
-    store: ObjectStore, exhibit: Exhibit, verdict: Verdict, entry: Entry, later: list[Entry]
-) -> Iterator[tuple[str, str]]:
-    yield "plan", entry.plan
-    yield "code", entry.code
-    yield "dataset", verdict.dataset
-    yield "findings in the data", _digest(exhibit.evidence.data)
-    yield "bundle", entry.bundle
-    manifest = store.get(f"bundles/{entry.bundle}/{MANIFEST_FILE}")
-    if digest_of(manifest) != entry.bundle:
-        raise LedgerError(f"bundle {entry.bundle[:12]} in {store.uri('bundles')} was altered: restore it from a copy")
-    for name, digest in sorted(decode_manifest(manifest).files.items()):
-        yield f"  {name}", digest
-    yield "compared with", verdict.champion or "nobody"
-    yield "evaluation", _digest(exhibit.evidence.evaluation)
-    yield "decision", _digest(_outcome(exhibit, verdict))
-    yield "entry: evaluated", _digest(_lasting(entry))
-    yield "entry: promoted", _digest(_lasting(later[-1])) if later else "none"
-
-
-def _outcome(exhibit: Exhibit, verdict: Verdict) -> object:
-    """What was decided about what, gate by gate, without the figures that the gates show."""
-    gates = [(gate.name, gate.limit, gate.passed) for gate in verdict.gates]
-    return replace(verdict, gates=()), gates, exhibit.limits
-
-
-def _lasting(entry: Entry) -> dict[str, object]:
-    fields: dict[str, object] = msgspec.to_builtins(entry)
-    return {name: value for name, value in fields.items() if name not in PLACED}
-
-
-def _figures(exhibit: Exhibit, entry: Entry, record: RunRecord | None) -> Iterator[tuple[str, str]]:
-    if served := exhibit.evidence.serving:
-        yield "served, p50", f"{served.p50_ms} ms"
-        yield "served, p95", f"{served.p95_ms} ms"
-        yield "rows a second", "not measured" if served.rows_per_second is None else f"{served.rows_per_second:,.0f}"
-        yield "memory", "not measured" if served.memory_mib is None else f"{served.memory_mib} MiB"
-        yield "served from offline", f"{served.max_difference:.1e} at most"
-    yield "decided at", show_time(entry.time)
-    yield "signed by", entry.signer[:12]
-    yield "the run took", f"{record.seconds:.1f} s" if record else "not recorded"
-
-
-def _digest(fact: object) -> str:
-    return digest_of(msgspec.json.encode(fact, order="deterministic"))
+    return max(found, key=lambda run: run.entry.sequence if run.entry else 0)

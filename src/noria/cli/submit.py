@@ -132,7 +132,7 @@ def _tell_start(connected: Connected, published: Published, started: RunView) ->
     screen = console()
     what = "uploaded" if published.new else "there already"
     for word, text in (
-        ("Run", f"{started.name} ({started.id})"),
+        ("Run", f"{started.name} ({started.id[:DIGITS]})"),
         ("Version", f"{published.name} of the pipeline, {what}"),
         ("Page", connected.kubeflow.address_of(started.id)),
     ):

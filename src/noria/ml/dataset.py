@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,11 @@ FACTS_FILE = "dataset.json"
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """dataset.json: the sha256 of each Parquet file by name, and what the source lacks or doubts."""
+    """dataset.json: the sha256 of each Parquet file by name, and what the source lacks or doubts.
+
+    `made_of` names what was joined by its digest: `events` and `tables`. It is empty where nothing was joined, and in
+    datasets of before it was kept.
+    """
 
     task: str
     schema: Schema
@@ -37,6 +41,7 @@ class DatasetFacts:
     end: datetime
     files: Mapping[str, str]
     tallies: tuple[Tally, ...] = ()
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +125,13 @@ def table_of(schema: Schema, rows: Mapping[str, NDArray[Any]]) -> pa.Table:
 
 
 def write_dataset(
-    folder: Path, task: str, schema: Schema, tables: Iterable[pa.Table], tallies: tuple[Tally, ...] = ()
+    folder: Path,
+    task: str,
+    schema: Schema,
+    tables: Iterable[pa.Table],
+    tallies: tuple[Tally, ...] = (),
+    *,
+    made_of: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Write the tables, in their order, into an empty folder.
 
@@ -151,16 +162,19 @@ def write_dataset(
     if rows == 0 or start is None or end is None:
         raise DatasetError(f"task {task} has no row with a time in the window: choose another, or look at its source")
     files = {name: _sha256(folder / name)}
-    facts = DatasetFacts(task=task, schema=schema, rows=rows, start=start, end=end, files=files, tallies=tallies)
+    facts = DatasetFacts(
+        task=task, schema=schema, rows=rows, start=start, end=end, files=files, tallies=tallies, made_of=made_of or {}
+    )
     (folder / FACTS_FILE).write_bytes(_encode(facts))
     return open_dataset(folder)
 
 
 def _encode(facts: DatasetFacts) -> bytes:
-    """The facts as JSON; without tallies as they were before there were any, so that old digests hold."""
+    """The facts as JSON; without those that came later where they are empty, so that old digests hold."""
     told = msgspec.to_builtins(facts)
-    if not facts.tallies:
-        del told["tallies"]
+    for name in ("tallies", "made_of"):
+        if not told[name]:
+            del told[name]
     return msgspec.json.encode(told, order="deterministic")
 
 

@@ -93,7 +93,7 @@ def _release(
     progress: Progress,
 ) -> Entry:
     def attempt(turn: Turn) -> None:
-        progress(f"{candidate.digest[:12]} serves: asking it for {len(rows)} rows", None)
+        progress(f"{candidate.digest[:12]} serves: asking it for {rows.describe()}", None)
         largest = try_out(turn.reach, candidate, rows, limit=limit, seconds=TRIAL_SECONDS)
         progress(f"{len(rows)} answers differ by {largest:.2g} at most", None)
 

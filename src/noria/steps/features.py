@@ -12,7 +12,7 @@ from noria.ml.dataset import Dataset, arrow_schema, write_dataset
 from noria.ml.progress import Progress
 from noria.schema import Schema
 from noria.steps.tables import STAMP, open_tables
-from noria.steps.workspace import Workspace
+from noria.steps.workspace import Workspace, digest_of
 from noria.task import TakesFeatures, load_task
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def add_features(workspace: Workspace, *, task: str, events: str, tables: str, j
     with workspace.scratch() as scratch:
         completed = complete(joined, found.service, asked[STAMP])
         followed, tallies = _follow(_read(dataset), completed, found.schema), dataset.facts.tallies
-        made = write_dataset(scratch / "dataset", task, found.schema, followed, tallies)
+        made_of = {"events": digest_of(events), "tables": digest_of(tables)}
+        made = write_dataset(scratch / "dataset", task, found.schema, followed, tallies, made_of=made_of)
         key = f"datasets/{made.digest}"
         progress(f"{made.rows:,} rows, publishing", None)
         workspace.store.put_folder(key, made.folder)

@@ -18,11 +18,20 @@ from noria.steps.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """Features by name, (rows, …); the bundle's probabilities, (rows, classes), and its decisions, (rows,)."""
+    """Features by name, (rows, …); the bundle's probabilities, (rows, classes), and its decisions, (rows,).
+
+    `there` is how many rows the holdout has: where that is fewer, these are the same ones over and over.
+    """
 
     features: Mapping[str, NDArray[Any]]
     probabilities: NDArray[np.float64]
     decisions: NDArray[np.int64]
+    there: int
+
+    def describe(self) -> str:
+        """How many rows these are, and of how few where the holdout has fewer."""
+        few = f", over and over the {self.there} that the holdout has" if self.there < len(self) else ""
+        return f"{len(self)} rows{few}"
 
     def __len__(self) -> int:
         return len(self.decisions)
@@ -43,4 +52,5 @@ def hold_out(
     asked = split.holdout[np.arange(count) % len(split.holdout)]
     features = {column.name: rows[column.name][asked] for column in schema.features}
     expected = predict(Session.load(candidate.model, threads=1), features)
-    return HeldOut(features=features, probabilities=expected, decisions=decide(expected, candidate.facts.costs))
+    decisions = decide(expected, candidate.facts.costs)
+    return HeldOut(features=features, probabilities=expected, decisions=decisions, there=len(split.holdout))

@@ -135,7 +135,8 @@ def _undo(turn: Turn, ledger: Ledger, claim: Claim, why: str) -> str:
     try:
         champion = ledger.champion()
         if champion is not None and champion.bundle == claim.bundle:
-            return "It is champion by the ledger, so what serves was left as it is: run this again"
+            turn.put_back(claim.bundle, claim.bundle)  # it may have been asked to serve in another way than before
+            return "It is champion by the ledger, and is to serve as when it last came up: run this again"
         before = champion.bundle if champion else ""
         if not turn.put_back(claim.bundle, before):
             return "Nothing had to be put back: what serves is not this bundle"

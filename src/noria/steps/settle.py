@@ -60,7 +60,8 @@ def settle(
 
     `parameters` are the pipeline's, less `days` and `at`. A plan that belongs to them stands, with its basis. Without
     one, or where a parameter was changed since, source and code are those found here; `days` > 0 takes so many whole
-    days up to the last midnight before `at`: an instant, KFP's word for the scheduled one, or "" for now. Whoever becomes champion after this makes the promotion fail, as with every other run.
+    days up to the last midnight before `at`: an instant, KFP's word for the scheduled one, or "" for now. Whoever
+    becomes champion after this makes the promotion fail, as with every other run.
     """
     store = store_id(workspace.store)
     given = Settled(**{name: parameters[name] for name in GIVEN}, store=store)
