@@ -17,6 +17,7 @@ from noria.errors import ClusterError
 PATIENCE = 60.0  # seconds until a way has to be open
 PAUSE = 0.2
 HERE = "127.0.0.1"
+OPEN, ASKED = "Forwarding from", "Handling connection"  # how kubectl begins what it says of a way that is open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,29 +57,49 @@ def _opened(command: Sequence[str], service: Service) -> Iterator[_Way]:
 
 
 class _Way:
-    """A `kubectl port-forward` that is begun anew when it ends: one that has lost its pod never heals."""
+    """A `kubectl port-forward` that is begun anew when it ends: one that has lost its pod never heals.
+
+    Its port here is found anew until it was open once, since another program may take it in between.
+    """
 
     def __init__(self, command: Sequence[str], service: Service) -> None:
-        self.port = _free_port(service.usual)
-        self._service = service
-        where = [f"--namespace={service.namespace}", f"--address={HERE}"]
-        self._words = [*command, "port-forward", *where, f"service/{service.name}", f"{self.port}:{service.port}"]
-        self._ending = threading.Event()
+        self.port = 0
+        self._command, self._service = command, service
+        self._ending, self._open = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._said = "kubectl says nothing"
 
     def keep_open(self) -> None:
+        opened = False
         while not self._ending.is_set():
-            with self._lock:
-                if self._ending.is_set():
-                    return
-                self._process = subprocess.Popen(
-                    self._words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-                )
-            said = self._process.communicate()[1]
-            self._said = told(said) if said.strip() else self._said
+            self.port = self.port if opened else _free_port(self._service.usual)
+            process = self._start()
+            if process is None:
+                return
+            assert process.stdout is not None
+            with process.stdout as lines:
+                for line in lines:
+                    if line.startswith(OPEN):
+                        self._open.set()
+                        opened = True
+                    elif not line.startswith(ASKED):
+                        self._said = told(line)
+            process.wait()
+            self._open.clear()
             self._ending.wait(PAUSE)
+
+    def _start(self) -> subprocess.Popen[str] | None:
+        service = self._service
+        where = [f"--namespace={service.namespace}", f"--address={HERE}"]
+        words = [*self._command, "port-forward", *where, f"service/{service.name}", f"{self.port}:{service.port}"]
+        with self._lock:
+            if self._ending.is_set():
+                return None
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            return self._process
 
     def close(self) -> None:
         self._ending.set()
@@ -88,7 +109,7 @@ class _Way:
 
     def wait(self, deadline: float) -> None:
         """Until the service answers, whatever it says."""
-        while not self._answers():
+        while not (self._open.is_set() and self._answers()):
             if time.monotonic() > deadline:
                 service = self._service
                 raise ClusterError(

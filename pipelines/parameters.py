@@ -24,7 +24,9 @@ from noria.task import ChecksNetwork, Task, Value, Window
 FOLDER = Path(__file__).parent / "params"
 GROUPS = ("network", "training", "rules", "limits")  # parameters that are groups of values
 SETTLED = (*RESOLVED, "task", "source", "code", "environment_limits")  # found out, and not to be given
-LOOSENING = "limits_may_be_loosened"  # the one key of an environment's file that is no parameter
+# The keys of an environment's file that are no parameters, but rules for those who start a run there.
+LOOSENING = "limits_may_be_loosened"
+BY_DIGEST = "image_by_digest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +144,7 @@ def load(
     """
     values = read_environment(environment, folder)
     may_loosen = values.pop(LOOSENING, False)
+    values.pop(BY_DIGEST, None)  # see `check_image`
     twice = sorted(set(values) & set(task.defaults))
     if twice:
         raise UsageError(
@@ -164,6 +167,18 @@ def load(
     if isinstance(task, ChecksNetwork):
         task.check_network(read_values(found.network))
     return found
+
+
+def check_image(environment: str, image: str, folder: Path = FOLDER) -> None:
+    """UsageError where the environment's file wants the steps' image by its digest, and `image` is none or a tag."""
+    wanted = read_environment(environment, folder).get(BY_DIGEST, False)
+    if wanted is False or "@sha256:" in image:
+        return
+    raise UsageError(
+        f"the steps' image is {image or 'that of the compiled pipeline, by its tag'}, and {BY_DIGEST} is {wanted} in "
+        f"{environment}.yaml, for a tag can come to mean other code: expected --image, or NORIA_IMAGE, as "
+        "registry/name@sha256:…"
+    )
 
 
 def _set(values: dict[str, Any], key: str, text: str) -> None:

@@ -96,6 +96,16 @@ def test_a_run_is_named_by_the_id_that_status_shows_it_by(story: Story) -> None:
     assert (done.code, done.told["equal"]) == (0, True)
 
 
+def test_a_run_whose_objects_lie_in_s3_is_compared_by_their_address(
+    story: Story, s3_address: str, tmp_path: Path
+) -> None:
+    there = replace(story.here, home=tmp_path / "home", settings={"NORIA_OBJECTS": s3_address})
+    assert there.run().told["bundle"] == story.first.told["bundle"]
+    done = there("parity", str(story.here.home), s3_address, *TASK, "--json")
+    assert (done.code, done.told["equal"]) == (0, True), done.out + done.err
+    assert done.told["other"].startswith(f"{s3_address}#")
+
+
 @pytest.mark.parametrize("where", [".", ".noria"])
 def test_in_the_folder_of_a_project_both_it_and_its_home_are_the_place(
     story: Story, tmp_path: Path, where: str

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from cluster.inference_service import digest_of, holds, parse_overlay, render, source_of
+from cluster.inference_service import content_of, digest_of, holds, parse_overlay, render, source_of
 from noria.errors import UsageError
 
 SCHEMAS = Path(__file__).parents[3] / "shared" / "crds"
@@ -102,7 +102,7 @@ def test_what_a_cluster_adds_and_the_plan_do_not_make_another_object() -> None:
 
 
 def resources(cpu: object, memory: object) -> dict[str, Any]:
-    return made({"spec": {"predictor": {"model": {"resources": {"requests": {"cpu": cpu, "memory": memory}}}}}})
+    return {"predictor": {"model": {"resources": {"requests": {"cpu": cpu, "memory": memory}}}}}
 
 
 @pytest.mark.parametrize(("cpu", "memory"), [("1", "2Gi"), (1, "2048Mi"), ("1000m", 2147483648), ("1.0", "2097152Ki")])
@@ -120,15 +120,20 @@ def test_another_amount_is(cpu: object, memory: object) -> None:
 
 def test_what_only_looks_like_an_amount_is_compared_as_it_is() -> None:
     one, other = ({"metadata": {"annotations": {"prometheus.io/port": port}}} for port in ("1000m", "1"))
-    assert not holds(made(one), made(other))
+    assert not holds(one, other)
 
 
 def test_items_of_a_list_are_looked_at_one_by_one() -> None:
     def sidecar(cpu: str, **more: object) -> dict[str, Any]:
-        return made(
-            {"spec": {"predictor": {"containers": [{"name": "s", "resources": {"limits": {"cpu": cpu}}, **more}]}}}
-        )
+        return {"predictor": {"containers": [{"name": "s", "resources": {"limits": {"cpu": cpu}}, **more}]}}
 
     assert holds(sidecar("1", imagePullPolicy="Always"), sidecar("1000m"))
     assert not holds(sidecar("1"), sidecar("2"))
-    assert not holds(made(), sidecar("1"))
+    assert not holds(made()["spec"], sidecar("1"))
+
+
+def test_it_carries_a_digest_of_all_but_the_plan() -> None:
+    other_wishes = made({"spec": {"predictor": {"minReplicas": 2}}})
+    assert content_of(made()) == content_of(render("fashion", "noria-serving", DIGEST, URI, "another", {}))
+    assert content_of(made()) != content_of(other_wishes)
+    assert content_of(made()) != content_of(render("fashion", "noria-serving", "e" * 64, URI, PLAN, {}))

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 from rendered import ROOT, settings
 
+from helm import forwarding
 from helm.cluster_settings import Found, folder_of, write
 from helm.forwarding import Service, forwarded
 from noria.errors import ClusterError, UsageError
@@ -46,6 +48,8 @@ elif words[0] == "get":
 elif words[0] == "port-forward":
     class Told(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
+            if self.path == "/lose":
+                os._exit(1)
             self.send_response(200)
             self.end_headers()
             self.wfile.write((words[-2] + self.path).encode())
@@ -53,7 +57,9 @@ elif words[0] == "port-forward":
             pass
     if os.path.exists({broken!r}):
         sys.exit("lost connection to pod")
-    http.server.HTTPServer(("127.0.0.1", int(words[-1].partition(":")[0])), Told).serve_forever()
+    server = http.server.HTTPServer(("127.0.0.1", int(words[-1].partition(":")[0])), Told)
+    print("Forwarding from 127.0.0.1:%d -> 80" % server.server_port, flush=True)
+    server.serve_forever()
 """
 
 
@@ -252,6 +258,19 @@ def test_a_service_that_does_not_answer_is_told_with_what_kubectl_said(play):
         pass
 
 
+def test_what_answers_at_a_port_that_kubectl_has_not_is_not_taken_for_the_service(play, monkeypatch):
+    """Another program may take a port between the moment when it was free and the one when kubectl wants it."""
+    (play.folder / "world.json").write_text("{}")
+    command = [str(play.folder / "kubectl")]
+    other = Service(namespace="kubeflow", name="ml-pipeline-ui", port=80, usual=0)
+    with forwarded(command, [other]) as (taken,):
+        ports = iter([taken, forwarding._free_port(0)])
+        monkeypatch.setattr(forwarding, "_free_port", lambda usual: next(ports))
+        own = Service(namespace="noria", name="noria-seaweedfs", port=8333, usual=0)
+        with forwarded(command, [own]) as (port,):
+            assert read(f"http://127.0.0.1:{port}/x") == "service/noria-seaweedfs/x"
+
+
 def test_a_way_that_breaks_is_led_again(play):
     (play.folder / "world.json").write_text("{}")
     play.broken.touch()
@@ -262,6 +281,19 @@ def test_a_way_that_breaks_is_led_again(play):
     with forwarded([str(play.folder / "kubectl")], [service]) as (port,):
         assert read(f"http://127.0.0.1:{port}/x") == "service/noria-seaweedfs/x"
     assert play.notes.read_text().count("port-forward") == 2
+
+
+def test_a_way_that_was_open_is_led_again_to_the_same_port(play):
+    (play.folder / "world.json").write_text("{}")
+    service = Service(namespace="noria", name="noria-seaweedfs", port=8333, usual=0)
+    with forwarded([str(play.folder / "kubectl")], [service]) as (port,):
+        with pytest.raises(OSError, match="closed"):
+            read(f"http://127.0.0.1:{port}/lose")  # its pod, as far as kubectl goes
+        deadline, said = time.monotonic() + 30, ""
+        while not said and time.monotonic() < deadline:
+            with suppress(OSError):
+                said = read(f"http://127.0.0.1:{port}/x")
+        assert said == "service/noria-seaweedfs/x"
 
 
 def test_a_shell_that_has_taken_settings_over_makes_no_home_in_a_home(tmp_path):

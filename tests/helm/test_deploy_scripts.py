@@ -73,7 +73,7 @@ def path(tmp_path: Path) -> str:
 
 
 def script(
-    name: str, *words: str, path: str, tmp_path: Path, **more: str
+    name: str, *words: str, path: str, tmp_path: Path, stdin: int = subprocess.DEVNULL, **more: str
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     notes = tmp_path / "notes"
     notes.touch()
@@ -97,7 +97,7 @@ def script(
         env={**kept, **places, **more},
         capture_output=True,
         text=True,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         check=False,
     )
     return done, notes.read_text().splitlines()
@@ -234,6 +234,19 @@ def test_undeploy_of_a_cluster_that_others_may_use_wants_an_agreement(path, tmp_
     done, told = script("undeploy", "dev", path=path, tmp_path=tmp_path, CONTEXT=context, YES="1")
     assert done.returncode == 0, done.stderr
     assert any(line.startswith("delete --kustomize") for line in told)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("y", 1), ("", 1)])
+def test_on_a_terminal_undeploy_asks_and_only_a_whole_yes_agrees(path, tmp_path, answer, code):
+    person, terminal = os.openpty()
+    try:
+        os.write(person, f"{answer}\n".encode())
+        done, told = script("undeploy", "dev", path=path, tmp_path=tmp_path, stdin=terminal, CONTEXT="team-a")
+    finally:
+        os.close(person)
+        os.close(terminal)
+    assert done.returncode == code
+    assert any(line.startswith("delete") for line in told) is (code == 0)
 
 
 REFUSED = "E1121 12:00:00.1 7 memcache.go:265] couldn't get list\nThe connection to the server was refused"

@@ -150,6 +150,15 @@ def test_the_key_that_the_guide_makes_is_one_that_signs_and_is_trusted(tmp_path)
     assert TrustedKeys(tmp_path / "trusted").key_ids() == (Signer(tmp_path / "signing.pem").key_id,)
 
 
+def test_the_image_of_one_s_own_is_made_from_the_steps_of_this_version():
+    assert f"FROM {image_of('steps')}\n" in GUIDE
+
+
+def image_of(role):
+    program = f'cd "$0" && . images/names.sh && image_of {role}'
+    return subprocess.run(["bash", "-ec", program, ROOT], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def test_what_an_environment_needs_beside_kubeflow_and_kserve_is_told():
     from helm.demands import BRINGS
 

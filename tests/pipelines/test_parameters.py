@@ -10,7 +10,7 @@ import yaml
 from noria.errors import UsageError
 from noria.task import load_task
 from pipelines import parameters
-from pipelines.parameters import LOOSENING
+from pipelines.parameters import BY_DIGEST, LOOSENING, check_image
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +55,7 @@ def test_given_values_win_and_have_their_types():
         ({"seed": "two"}, "wrong type"),
         ({"seed": "1.5"}, "wrong type"),
         ({"environment_limits.ece": "1"}, "no parameter 'environment_limits.ece'"),
+        ({"image_by_digest": "false"}, "no parameter 'image_by_digest'"),
         ({"limits_may_be_loosened": "true"}, "no parameter 'limits_may_be_loosened'"),
     ],
 )
@@ -134,6 +135,36 @@ def test_an_environment_that_does_not_say_so_lets_nothing_be_loosened(tmp_path):
     (tmp_path / "stage.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(UsageError, match="stage lets nobody loosen"):
         load({"limits.ece": "0.5"}, "stage", folder=tmp_path)
+
+
+IMAGE = "r.example/noria/python-steps"
+
+
+def test_prod_alone_takes_the_steps_image_by_its_digest_only():
+    strict = [name for name in parameters.environments() if parameters.read_environment(name)[BY_DIGEST] is True]
+    assert strict == ["prod"]
+    for name in parameters.environments():
+        check_image(name, f"{IMAGE}@sha256:{'0' * 64}")
+        check_image(name, f"{IMAGE}:0.1@sha256:{'0' * 64}")
+    for name in ("dev", "qa"):
+        check_image(name, "")
+        check_image(name, f"{IMAGE}:0.1")
+
+
+@pytest.mark.parametrize(("image", "said"), [("", "that of the compiled pipeline"), (f"{IMAGE}:0.1", f"{IMAGE}:0.1,")])
+def test_an_image_by_its_tag_is_refused_where_a_digest_is_wanted(image, said):
+    with pytest.raises(UsageError, match=rf"{said}.*image_by_digest is True in prod\.yaml.*@sha256:"):
+        check_image("prod", image)
+
+
+def test_an_environment_that_does_not_say_so_takes_a_tag_and_one_that_stutters_none(tmp_path):
+    values = parameters.read_environment("prod")
+    (tmp_path / "stage.yaml").write_text(yaml.safe_dump({**values, BY_DIGEST: "perhaps"}))
+    with pytest.raises(UsageError, match=r"image_by_digest is perhaps in stage\.yaml"):
+        check_image("stage", "", folder=tmp_path)
+    del values[BY_DIGEST]
+    (tmp_path / "stage.yaml").write_text(yaml.safe_dump(values))
+    check_image("stage", "", folder=tmp_path)
 
 
 def test_an_unknown_environment_lists_those_there_are():

@@ -156,7 +156,7 @@ def next_commands(ended: Ended) -> tuple[tuple[str, str], ...]:
 def _show_next(screen: Console, commands: tuple[tuple[str, str], ...]) -> None:
     if not commands:
         return
-    width = max(len(typed) for typed, _ in commands if len(typed) <= WIDEST)
+    width = max((len(typed) for typed, _ in commands if len(typed) <= WIDEST), default=0)
     screen.print("\nNext")
     for typed, what in commands:
         screen.print(

@@ -26,8 +26,7 @@ ImageOption = Annotated[
     str, typer.Option("--image", metavar="NAME:TAG", help="The image of the steps; that of NORIA_IMAGE, unless given.")
 ]
 GpuOption = Annotated[
-    int,
-    typer.Option("--gpus", metavar="N", help="1: a GPU for the step that trains; sets training.device.", min=0, max=1),
+    int, typer.Option("--gpus", metavar="N", help="1: a GPU for the step that trains; sets training.device.")
 ]
 NodeOption = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -51,8 +50,8 @@ def compile_pipeline(
 ) -> None:
     """Compile the pipeline into one file.
 
-    The project's own file is the same for everybody. Another one is what `noria submit` brings to a cluster: it may
-    name an image, nodes and GPUs, and in any case KFP takes two steps of it, settle and deploy, never from its cache.
+    The project's own file is the same for everybody. Another one may name an image, nodes and GPUs of a cluster;
+    without any of them it is the same, byte for byte, and what `noria submit` brings to a cluster.
 
     Example: noria compile --out training.yaml --gpus 1 --node pool=training
     """

@@ -64,20 +64,20 @@ def tell_judged(place: str, store: ObjectStore, ledger: Ledger, entry: Entry, re
     exhibit = read_exhibit(ledger, entry.evidence)
     verdict = judge(exhibit.evidence, exhibit.limits, usual=exhibit.usual)
     later = [each for each in ledger.entries() if each.kind == "promoted" and each.evidence == entry.evidence]
-    ingested = _ingested(store, verdict.dataset, entry.task)
-    begun = {"plan": entry.plan, "code": entry.code, **(ingested or {})}
+    made_of = ingested(store, verdict.dataset, entry.task)
+    begun = {"plan": entry.plan, "code": entry.code, **(made_of or {})}
     return Ran(
         place=place,
         run=record.id if record else f"plan {entry.plan[:8]}",
         facts={**begun, **dict(_facts(store, exhibit, verdict, entry, later))},
         figures=dict(_figures(exhibit, entry, record)),
         parameters=record.parameters if record else {},
-        lacks="" if ingested else f"dataset {verdict.dataset[:12]} does not tell here what it was made of",
-        unknown=() if ingested else (EVENTS, TABLES),
+        lacks="" if made_of else f"dataset {verdict.dataset[:12]} does not tell here what it was made of",
+        unknown=() if made_of else (EVENTS, TABLES),
     )
 
 
-def _ingested(store: ObjectStore, dataset: str, task: str) -> Mapping[str, str] | None:
+def ingested(store: ObjectStore, dataset: str, task: str) -> Mapping[str, str] | None:
     """What the step ingest published for the dataset, by its digests; None where that was not kept."""
     try:
         text = store.get(f"datasets/{dataset}/{FACTS_FILE}")
