@@ -22,6 +22,7 @@ QUICK = {
     "end": "2017-09-06", "validation_days": 1, "holdout_days": 1, "epochs": 5, "batch_size": 64, "threads": 1,
     "draws": 200, "limits.ece": 0.9, "limits.draws": 200, "limits.latency_p95_ms": 5000, "requests": 100,
 }  # fmt: skip
+UNCACHED = {"settle", "deploy"}  # they look at the ledger, which is in none of their inputs
 HOW = (
     "`noria run --task fashion --json`, as a user types it, with a fresh NORIA_HOME, so that nothing is cached; then "
     "the same command again. Wall time from the start of the process to its end. Memory is the largest peak resident "
@@ -72,11 +73,13 @@ def measure(*, quick: bool) -> Figure:
     words = [word for key, value in QUICK.items() for word in ("--param", f"{key}={value}")] if quick else []
     with tempfile.TemporaryDirectory() as folder:
         first, second = run_noria(words, Path(folder)), run_noria(words, Path(folder))
-    repeated = sorted(name for name, seconds in second.steps.items() if seconds)
-    if second.told["outcome"] != "unchanged" or repeated or second.steps.keys() != first.steps.keys():
+    repeated = {name for name, seconds in second.steps.items() if seconds}
+    if second.told["outcome"] != "unchanged" or repeated != UNCACHED or second.steps.keys() != first.steps.keys():
         raise SystemExit(
-            f"the second run was {second.told['outcome']!r} and ran {repeated} again: expected 'unchanged', all cached"
+            f"the second run was {second.told['outcome']!r} and ran {sorted(repeated)} again: expected 'unchanged', "
+            f"and {sorted(UNCACHED)} alone"
         )
+    kept = f"{len(second.steps) - len(repeated)} of {len(second.steps)} steps from the cache"
     return Figure(
         id="M1",
         title="The main job, end to end",
@@ -86,7 +89,7 @@ def measure(*, quick: bool) -> Figure:
         drawn="s in the step",
         facts={
             "first run": first.told["outcome"],
-            "second run": f"{second.told['outcome']}, {len(second.steps)} of {len(second.steps)} steps from the cache",
+            "second run": f"{second.told['outcome']}, {kept}",
         },
         versions={name: version(name) for name in ("kfp", "torch", "onnxruntime")},
     )
