@@ -69,6 +69,15 @@ def test_a_run_is_submitted_with_the_parameters_of_a_run_here(cluster: Cluster) 
     assert not (cluster.noria.home or Path()).exists(), "neither stores nor keys are needed here"
 
 
+@pytest.mark.parametrize("words", [("submit",), ("schedule", "add", "--every", "1d")])
+def test_an_environment_that_wants_the_image_by_its_digest_is_heeded(cluster: Cluster, words: tuple[str, ...]) -> None:
+    done = cluster(*words, "--task", "fashion", "--env", "prod", "--image", "r.example/noria/python-steps:0.1.0")
+    assert done.code == 2, done.err
+    assert "image_by_digest is True in prod.yaml" in done.err
+    assert not cluster.api.runs
+    assert not cluster.api.schedules
+
+
 @pytest.mark.parametrize("release", ["2.17.0", "2.18.0"])
 def test_a_run_is_found_read_and_ended(cluster: Cluster, release: str) -> None:
     cluster.api.release = release

@@ -22,9 +22,10 @@ def parity(
 ) -> None:
     """Compare two runs: did they come to the same, wherever they ran?
 
-    Equal have to be plan, code, dataset, bundle, evaluation, decision and ledger entries, each by its digest. Latency
-    and times may differ, and are shown apart. A RUN is the id of a run, or of its plan, by the first digits; a PLACE
-    is another home, or an object store, as NORIA_OBJECTS names one, and means its last run.
+    Equal have to be plan, code, events and feature tables, dataset, bundle, evaluation, decision and ledger entries,
+    each by its digest. Latency and times may differ, and are shown apart. A RUN is the id of a run, or of its plan, by
+    the first digits; a PLACE is a project's folder, another home, or an object store, as NORIA_OBJECTS names one, and
+    means its last verdict. A run that came to no verdict is compared by what is kept of it.
 
     Example: noria parity ../laptop s3://noria/dev --task flights
     """

@@ -23,9 +23,11 @@ def add_schedule(
     cron: str, every: str, days: int, name: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Start a run whenever it is time; with `days`, on so many whole days before that time."""
-    connected = connect()
     from pipelines import schedules
+    from pipelines.parameters import check_image
 
+    check_image(environment, choices.image)
+    connected = connect()
     when = schedules.parse_when(cron, every)
     request = ask_for(task, environment, pairs, days=days, gpus=choices.gpus, at=SCHEDULED)
     published = publish(connected, choices)

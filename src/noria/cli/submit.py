@@ -96,6 +96,9 @@ def submit_run(
     task: str, environment: str, pairs: Sequence[str], choices: Choices, *, as_of: str, wait: bool, as_json: bool
 ) -> int:
     """Start a run on the cluster and, if asked to, follow it to its end; returns the exit code of `noria run`."""
+    from pipelines.parameters import check_image
+
+    check_image(environment, choices.image)
     connected = connect()
     at = f"{now():%Y-%m-%dT%H:%M:%S.%f}Z"
     request = ask_for(task, environment, pairs, as_of=as_of, gpus=choices.gpus, at=at)
