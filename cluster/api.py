@@ -166,6 +166,7 @@ def connect(namespace: str, *, tries: int = TRIES, timeouts: tuple[float, float]
     except (ConfigException, OSError) as error:
         raise ClusterError(
             f"no cluster is known here ({error}): expected a KUBECONFIG, or a pod with the token of its service "
-            "account; set NORIA_SERVING=ledger where there is no cluster"
+            "account; let KUBECONFIG name the file of a cluster, or source what `make connect ENV=dev` writes. "
+            "Where there is no cluster, NORIA_SERVING=ledger asks for none"
         ) from error
     return Api(client.ApiClient(settings), namespace, tries=tries, timeouts=timeouts)

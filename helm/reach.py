@@ -13,7 +13,8 @@ from pathlib import Path
 from helm.kubectl import Kubectl, told
 from noria.errors import ClusterError
 
-EXPECTED = "expected one that `kubectl get nodes` reaches"
+REACHED = "that `kubectl get nodes` reaches"
+EXPECTED = f"expected one {REACHED}"
 NEXT = "start it, choose another with `kubectl config use-context`, or let `make cluster` make one"
 SECONDS = 15
 _STRANGERS = ("Unauthorized", "provide credentials", "must be logged in", "Forbidden", "forbidden")
@@ -43,7 +44,10 @@ def reach(kubectl: Kubectl, environment: Mapping[str, str] = os.environ) -> Reac
     named = [path for path in environment.get("KUBECONFIG", "").split(os.pathsep) if path]
     where = os.pathsep.join(named) or "~/.kube/config"
     if named and not any(Path(path).expanduser().exists() for path in named):
-        raise ClusterError(f"KUBECONFIG names {where}, which is not there: {EXPECTED}; mend it, or unset it")
+        raise ClusterError(
+            f"KUBECONFIG names {where}, which is not there: expected the file of a cluster {REACHED}; mend it, or "
+            "unset it"
+        )
     asked = kubectl.ask(["config", "current-context"])
     context = asked.stdout.strip()
     if asked.returncode and "KUBERNETES_SERVICE_HOST" in environment:

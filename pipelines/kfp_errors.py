@@ -61,7 +61,10 @@ def _way(settings: KfpSettings, kind: str) -> str:
     if settings.host.startswith("https://"):
         return "Look at the address in NORIA_KFP, and whether the way there is open"
     forward = FORWARD.format(namespace=settings.namespace)
-    return f"Look at the address in NORIA_KFP, and whether the way there is open, such as `{forward}`"
+    return (
+        "Look at the address in NORIA_KFP, and whether the way there is open: `make connect ENV=dev` opens one, or "
+        f"`{forward}`"
+    )
 
 
 def _refusal(settings: KfpSettings, what: str, status: int, said: str) -> ClusterError:

@@ -186,6 +186,7 @@ def test_a_compiled_file_for_a_cluster_holds_its_choices(cluster: Cluster, tmp_p
 
 SECRETS = {
     "token": "tok-3f9a17c2", "password": "pw-77aa01e4", "registry": "sqlpw-51c0de", "key": "AKIA-SECRET-901f",
+    "front": "sqlfront-7d12", "rear": "sqlrear-b04e",
 }  # fmt: skip
 
 
@@ -219,6 +220,12 @@ def test_no_secret_is_ever_shown(cluster: Cluster, tmp_path: Path) -> None:
     assert [done.code for done in shown[-2:]] == [1, 2]
     kept = [str(one) for one in (*cluster.api.runs.values(), *cluster.api.versions.values())]
     logs = [path.read_text() for path in (cluster.noria.home or tmp_path).rglob("*.log")]
+    # What a person means as a password, and an address that is split by the rules takes for a port.
+    front, rear = SECRETS["front"], SECRETS["rear"]
+    for words in (f"{front}#{rear}@h", f"{front}/{rear}@h", f"{front}@h:x"):
+        shown.append(noria.with_settings(NORIA_REGISTRY=f"postgresql://feast:{words}/feast")("doctor", "--json"))
+        assert (shown[-1].code, "Traceback" in shown[-1].err) == (1, False), shown[-1].err
+        assert "escape / # ? @ in the password" in shown[-1].out
     texts = [*(done.out + done.err for done in shown), *kept, *logs, out.read_text()]
     for name, secret in SECRETS.items():
         assert not [text for text in texts if secret in text], name

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubeflow_api import KubeflowApi
+from kubeflow_api import Fault, KubeflowApi
 from noria_command import Noria
 
 from cluster.permissions import VERBS
@@ -126,17 +126,19 @@ def test_where_no_cluster_is_configured_one_line_says_so(noria: Noria) -> None:
 
 
 def test_a_cluster_that_has_everything_is_well(noria: Noria, tmp_path: Path) -> None:
-    with KubeflowApi() as api, kubernetes() as (url, reviews):
+    there = {"NORIA_OBJECTS": "s3://noria/dev", "NORIA_REGISTRY": "mysql://noria:kube-token-5519@127.0.0.1:1/feast"}
+    with KubeflowApi() as api, kubernetes(settings=there) as (url, reviews):
         settings = {"NORIA_KFP": api.host, "KUBECONFIG": kubeconfig(tmp_path, url), "NORIA_SERVING": "kserve"}
         code, found = examine(noria.with_settings(**settings))
-    assert found["Kubeflow Pipelines"] == (True, f"2.15.0 at {api.host}, one user")
+    assert found["Kubeflow Pipelines"] == (True, f"2.15.0 at {api.host}, one user; it lets you see its runs")
     assert found["KServe"] == (True, "0.20.1")
     who = "service account pipeline-runner of namespace kubeflow"
     assert found["rights to serve"] == (
         True, f"in namespace noria-serving {who} may do all {len(VERBS)} that the step deploy needs"
     )  # fmt: skip
-    assert found["object store there"][1].startswith("what its ConfigMap noria-settings names")
-    assert found["registry of features"][0]
+    assert found["object store there"][0] is found["registry of features"][0] is None, "not asked, and no fault"
+    assert found["object store there"][1].startswith("s3://noria/dev, by its ConfigMap noria-settings")
+    assert found["registry of features"][1].startswith("from this machine mysql at 127.0.0.1:1 cannot be reached")
     assert code == 0
     own, others = [one for one in reviews if not one.user], [one for one in reviews if one.user]
     assert [one.verb for one in own] == [("authorization.k8s.io", "localsubjectaccessreviews", "create")]
@@ -197,6 +199,14 @@ def test_what_the_steps_on_the_cluster_are_told_counts_there(noria: Noria, tmp_p
     assert {one.asked["namespace"] for one in reviews} == {"models"}
 
 
+def test_whoever_may_ask_what_kubeflow_is_and_not_see_its_runs_is_told(noria: Noria) -> None:
+    with KubeflowApi() as api:
+        api.faults.append(Fault(method="GET", path="/v2beta1/runs", what=403))
+        code, found = examine(noria.with_settings(NORIA_KFP=api.host))
+    assert (code, found["Kubeflow Pipelines"][0]) == (1, False)
+    assert "does not let you list the runs" in found["Kubeflow Pipelines"][1]
+
+
 def test_what_is_old_or_not_allowed_is_told_with_what_to_do(noria: Noria, tmp_path: Path) -> None:
     denied = frozenset({"patch inferenceservices", "get pods"})
     with KubeflowApi(release="2.4.1") as api, kubernetes(kserve="v0.15.0", denied=denied) as (url, _):
@@ -248,6 +258,7 @@ def test_a_cluster_that_nothing_needs_is_no_fault(noria: Noria, tmp_path: Path) 
     with kubernetes(kserve="") as (url, _):
         code, found = examine(noria.with_settings(KUBECONFIG=kubeconfig(tmp_path, url)))
     assert found["Kubeflow Pipelines"] == (True, "NORIA_KFP is not set: `noria submit` has nowhere to go")
+    assert "object store there" not in found, "the steps run here"
     assert found["KServe"][0] is True
     assert "the cluster has none: install it" in found["KServe"][1]
     assert code == 0

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kube import KUBECTL, kubectl, read, wait_until
 
 from helm.credentials import Kubectl, supply
-from helm.render import CHART, HOOK, MANIFESTS, NAMESPACE, render, values_of
+from helm.render import CHART, HOOK, MANIFESTS, NAMESPACE, manifests, render, values_of, without_volumes
 
 ROOT = Path(__file__).parents[2]
 KEPT = ("NORIA_KFP", "NORIA_IMAGE")  # of this project's settings: what says where the cluster is
 MARK = "noria.dev/tests"  # a label of the namespaces that these tests made, and may take away
 PIPELINES, SERVING, ACCOUNT = "kubeflow", "noria-serving", "pipeline-runner"
 GONE_SECONDS = 600
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 OBJECT = tuple[str, str]  # kind and name
 
 
@@ -76,6 +76,8 @@ class Place:
         if self.usual:
             run(ROOT / "helm" / "deploy", "dev", home=home, seconds=1200)
         else:
+            if not _makes_volumes():
+                _write(without_volumes(self.values), self.manifests)
             kubectl("apply", "--server-side", "--filename", str(self.manifests / "namespaces.yaml"))
             with pytest.MonkeyPatch.context() as patch:
                 set_up(home, patch)
@@ -90,7 +92,8 @@ class Place:
     def take_away(self, home: Path) -> None:
         """Remove it all, and wait until it is gone."""
         if self.usual:
-            run(ROOT / "helm" / "undeploy", "dev", home=home, seconds=1200)
+            # These tests made it, so nobody has to be asked.
+            run(ROOT / "helm" / "undeploy", "dev", home=home, seconds=1200, YES="1")
         else:
             words = ("--selector=app.kubernetes.io/managed-by=noria", "--ignore-not-found")
             kubectl("delete", "inferenceservices", f"--namespace={self.spaces.serving}", *words, seconds=600)
@@ -123,14 +126,18 @@ def hooks(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _write(values: Mapping[str, Any], folder: Path) -> None:
+    """Let the folder hold what the chart makes of the values, and nothing else."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = []
-    for name, objects in render(values).items():
-        if kept := [each for each in objects if HOOK not in each["metadata"].get("annotations", {})]:
-            (folder / name).write_text(yaml.safe_dump_all(kept, sort_keys=False))
-            names.append(name)
-    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(head))
+    for old in folder.iterdir():
+        old.unlink()
+    for name, text in manifests("dev", values).items():
+        (folder / name).write_text(text)
+
+
+def _makes_volumes() -> bool:
+    """Whether the cluster has a volume for a claim that names no class, as `make deploy` finds out."""
+    classes = [each["metadata"].get("annotations", {}) for each in read("storageclasses")["items"]]
+    return any(each.get(DEFAULT_CLASS) == "true" for each in classes)
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

@@ -219,6 +219,29 @@ def test_the_settings_say_where_the_runs_are_and_as_whom(tmp_path):
     assert not [one for one in objects if "helm.sh/hook" in one.get("metadata", {}).get("annotations", {})]
 
 
+@pytest.mark.parametrize(("default", "claims"), [("true", True), ("false", False)])
+def test_a_place_of_its_own_asks_for_no_volumes_where_the_cluster_makes_none(default, claims, tmp_path, monkeypatch):
+    annotations = {"storageclass.kubernetes.io/is-default-class": default}
+    known = {"": {"storageclasses": [{"metadata": {"annotations": annotations}}, {"metadata": {}}]}}
+    (tmp_path / "objects").write_text(json.dumps(known))
+    command(KUBECTL, tmp_path, monkeypatch, objects=str(tmp_path / "objects"))
+    monkeypatch.setattr("cluster_place.supply", lambda *_: 0)
+    place = Place.named(tmp_path / "manifests", {"NORIA_KFP_NAMESPACE": "team"})
+    place.bring(tmp_path)
+    assert (place.manifests / "dev-volume-claims.yaml").exists() is claims
+    volumes = (place.manifests / "dev-redis.yaml").read_text()
+    assert ("persistentVolumeClaim" in volumes) is claims
+    assert "namespace: team" in (place.manifests / "settings.yaml").read_text()
+
+
+def test_nobody_is_asked_before_what_the_tests_made_is_taken_away(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("cluster_place.run", lambda *words, **more: asked.append((words[0].name, more["YES"])))
+    monkeypatch.setattr("cluster_place.read", lambda *_: {"items": []})
+    Place.named(tmp_path, {}).take_away(tmp_path)
+    assert asked == [("undeploy", "1")]
+
+
 def test_a_program_gets_what_says_where_the_cluster_is_and_no_other_setting(tmp_path, monkeypatch):
     given = {
         "NORIA_KFP_NAMESPACE": "team", "NORIA_KFP_TOKEN_FILE": "/token", "NORIA_IMAGE": "r.example/steps:7",

@@ -128,11 +128,15 @@ def settings(case: str, namespace: str) -> dict[str, str]:
 
 
 def inference_service(case: str) -> Object:
-    """The InferenceService of a release in this environment, as the step `deploy` makes it of the settings."""
+    """The InferenceService of a release in this environment."""
+    return service_of(settings(case, "kubeflow"))
+
+
+def service_of(data: Mapping[str, str]) -> Object:
+    """The InferenceService of a release, as the step `deploy` makes it of the settings."""
     from cluster.inference_service import parse_overlay
     from cluster.inference_service import render as render_service
 
-    data = settings(case, "kubeflow")
     overlay = parse_overlay(data["NORIA_SERVING_OBJECT"])
     digest = "ab" * 32
     uri = f"{data['NORIA_OBJECTS']}/bundles/{digest}"

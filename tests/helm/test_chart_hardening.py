@@ -69,9 +69,8 @@ def test_no_service_account_hands_out_tokens_and_no_two_roles_share_one(case):
         assert each["automountServiceAccountToken"] is False, named(each)
     users: dict[tuple[str, str], set[str]] = {}
     for pod in pods(case):
-        if account := pod.spec.get("serviceAccountName"):
-            role = pod.labels.get("app.kubernetes.io/component", "predictor")
-            users.setdefault((pod.namespace, account), set()).add(role)
+        role = pod.labels.get("app.kubernetes.io/component", "predictor")
+        users.setdefault((pod.namespace, pod.spec["serviceAccountName"]), set()).add(role)
     assert all(len(roles) == 1 for roles in users.values()), users
 
 

@@ -13,6 +13,8 @@ FOREIGN = {
     "prometheus": ("monitoring", {"app.kubernetes.io/name": "prometheus"}),
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
     "stranger": ("default", {"app": "stranger"}),
+    "stranger in kubeflow": ("kubeflow", {"app": "ml-pipeline-ui"}),
+    "stranger in monitoring": ("monitoring", {"app.kubernetes.io/name": "grafana"}),
 }
 
 
@@ -97,6 +99,10 @@ def test_who_has_to_talk_can(source, target, port):
         ("stranger", "redis", 6379),
         ("stranger", "seaweedfs", 8333),
         ("stranger", "postgresql", 5432),
+        ("stranger in kubeflow", "predictor", 8080),
+        ("stranger in kubeflow", "predictor", 9000),
+        ("stranger in kubeflow", "seaweedfs", 8333),
+        ("stranger in monitoring", "predictor", 8080),
         ("step", "redis", 6379),
         ("step", "postgresql", 5432),
         ("test", "redis", 6379),
@@ -129,6 +135,17 @@ def test_a_dns_of_another_kind_can_be_named():
         assert {(port["protocol"], port["port"]) for port in rule["ports"]} == {
             (protocol, port) for protocol in ("TCP", "UDP") for port in (53, 5353)
         }
+
+
+def test_steps_and_prometheus_are_known_by_other_labels_where_values_say_so():
+    labels = {"prometheusLabels": {"app.kubernetes.io/name": None, "app": "prometheus"}, "stepLabels": {"team": "a"}}
+    policies = [each for each in rendered({"networkPolicy": labels}) if each["kind"] == "NetworkPolicy"]
+    predictor = ("noria-serving", {"component": "predictor", "serving.kserve.io/inferenceservice": "fashion"})
+    step = ("kubeflow", {**FOREIGN["step"][1], "team": "a"})
+    assert is_let(policies, "Ingress", predictor, step, 8080)
+    assert is_let(policies, "Ingress", predictor, ("monitoring", {"app": "prometheus"}), 8080)
+    for former in ("step", "prometheus"):
+        assert not is_let(policies, "Ingress", predictor, FOREIGN[former], 8080)
 
 
 @pytest.mark.parametrize("case", ["qa", "prod"])

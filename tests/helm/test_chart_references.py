@@ -7,7 +7,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from rendered import CASES, ROOT, Pod, inference_service, named, objects, of_kind, pods, settings
+from helm_python import HelmError
+from rendered import (
+    CASES,
+    ROOT,
+    Pod,
+    inference_service,
+    named,
+    objects,
+    of_kind,
+    pods,
+    rendered,
+    service_of,
+    settings,
+)
 
 from noria.settings import Settings
 from pipelines import placement
@@ -66,7 +79,7 @@ def test_every_service_account_that_is_named_is_there(case):
     made = {
         (each["metadata"]["namespace"], each["metadata"]["name"]) for each in of_kind(case, "ServiceAccount")
     } | FOREIGN_ACCOUNTS
-    wanted = {(pod.namespace, pod.spec["serviceAccountName"]) for pod in pods(case) if "serviceAccountName" in pod.spec}
+    wanted = {(pod.namespace, pod.spec["serviceAccountName"]) for pod in pods(case)}
     for binding in of_kind(case, "RoleBinding"):
         wanted |= {(subject["namespace"], subject["name"]) for subject in binding["subjects"]}
         place = (binding["roleRef"]["kind"], binding["metadata"]["namespace"], binding["roleRef"]["name"])
@@ -202,11 +215,51 @@ def test_a_release_finds_the_runtime_and_the_storage_container_that_it_names(cas
     assert "args" not in storage["spec"]["container"]
 
 
+def test_a_release_finds_them_by_other_names_too():
+    changes = {
+        "predictor": {"runtime": "acme", "serviceAccount": "acme-predictor"},
+        "storageContainer": {"name": "acme-fetch"},
+    }
+    made = rendered(changes)
+    data = next(each["data"] for each in made if each["metadata"]["name"] == placement.SETTINGS)
+    predictor = service_of(data)["spec"]["predictor"]
+    for kind, said in (
+        ("ServingRuntime", predictor["model"]["runtime"]),
+        ("ClusterStorageContainer", predictor["storageContainerName"]),
+        ("ServiceAccount", predictor["serviceAccountName"]),
+    ):
+        names = {each["metadata"]["name"] for each in made if each["kind"] == kind}
+        assert said.startswith("acme"), kind
+        assert said in names, kind
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("settings.configMap", placement.SETTINGS),
+        ("secrets.s3", placement.STORE_SECRET),
+        ("secrets.signing", placement.SIGNING_SECRET),
+        ("secrets.trustedKeys", placement.TRUSTED_KEYS),
+    ],
+)
+def test_what_the_compiled_pipeline_names_has_no_other_name(value, name):
+    part, key = value.split(".")
+    assert rendered({part: {key: name}}) == rendered({})
+    with pytest.raises(HelmError, match=key):
+        rendered({part: {key: "acme"}})
+
+
+def test_keys_of_the_object_store_may_be_none():
+    assert placement.STORE_SECRET not in str(rendered({"secrets": {"s3": ""}}))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_kserve_scales_nothing_that_the_chart_scales(case):
     said = inference_service(case)["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"]
     scalers = of_kind(case, "HorizontalPodAutoscaler", "ScaledObject")
     assert said == ("external" if scalers else "none")
+    # By these KServe would set the number of replicas with each release.
+    assert not {"minReplicas", "maxReplicas"} & set(inference_service(case)["spec"]["predictor"])
     for each in scalers:
         assert each["spec"]["scaleTargetRef"]["name"] == each["metadata"]["name"].removeprefix("noria-") + "-predictor"
 

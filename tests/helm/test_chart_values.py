@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_python import Chart, HelmValuesError, lint
-from rendered import CASES, CHART, values
+from helm_python import Chart, HelmRenderError, HelmValuesError, lint
+from rendered import CASES, CHART, rendered, values
 
 import noria
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 # Their keys are whatever a cluster calls its tasks and labels.
-OPEN = ("predictors", "podLabels", "labels", "dashboardLabels", "annotations")
+OPEN = ("predictors", "podLabels", "stepLabels", "prometheusLabels", "labels", "dashboardLabels", "annotations")
 
 
 def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -108,6 +108,12 @@ def test_a_value_of_another_type_is_refused(chart, path):
         ("settings.objects", "/somewhere"),
         ("images.serving.digest", "sha256:short"),
         ("images.serving.tag", "no tag"),
+        ("images.serving.tag", "latest"),
+        ("images.monitoring.tag", "latest"),
+        ("images.serving.repository", "registry.example:5000/noria/serving:latest"),
+        ("devServices.redis.image", "redis:latest"),
+        ("devServices.redis.image", "localhost:5000/redis"),  # which means latest
+        ("networkPolicy.stepLabels", {"pipelines.kubeflow.org/v2_component": None}),  # which would be every pod
         ("predictor.drainSeconds", 60),
         ("networkPolicy.s3", [{"cidr": "10.0.0.0/8"}]),
         ("networkPolicy.dns.peers", []),
@@ -121,6 +127,45 @@ def test_a_value_of_another_type_is_refused(chart, path):
 def test_what_cannot_work_or_holds_a_password_is_refused(chart, path, value):
     with pytest.raises(HelmValuesError):
         chart.validate_schema(with_value(tuple(path.split(".")), value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("images.serving.tag", "0.1.0-latest"),
+        ("images.serving.repository", "registry.example:5000/noria/serving"),
+        ("devServices.redis.image", "localhost:5000/redis:7.2.7-alpine"),
+        ("devServices.redis.image", f"docker.io/redis@sha256:{'a' * 64}"),
+    ],
+)
+def test_an_image_that_does_not_move_is_taken_wherever_it_is(chart, path, value):
+    chart.validate_schema(with_value(tuple(path.split(".")), value))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"predictors": {"wine": {"minReplicas": 3, "maxReplicas": 2}}},
+            "predictors.wine.minReplicas is 3, and maxReplicas 2: expected no more than that",
+        ),
+        ({"namespaces": {"serving": "noria"}}, "are noria, noria, kubeflow: expected three namespaces"),
+        ({"namespaces": {"serving": "kubeflow"}}, "are noria, kubeflow, kubeflow: expected three namespaces"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_with_what_to_do(chart, changes, words):
+    with pytest.raises(HelmRenderError, match=words):
+        chart.render(changes, name="noria", namespace="noria")
+
+
+def test_a_task_is_added_to_those_that_are_there_and_null_drops_one():
+    wine = {"wine": {"minReplicas": 1, "maxReplicas": 1}}
+    assert served({"predictors": wine}) == {"noria-fashion", "noria-wine"}
+    assert served({"predictors": {**wine, "fashion": None}}) == {"noria-wine"}
+
+
+def served(changes: dict[str, Any]) -> set[str]:
+    return {each["metadata"]["name"] for each in rendered(changes) if each["kind"] == "PodDisruptionBudget"}
 
 
 def test_every_value_is_used_by_a_template():
@@ -147,7 +192,5 @@ def test_the_chart_has_the_project_s_version():
 
 
 def test_an_image_without_its_digest_is_refused_where_digests_are_asked_for(chart):
-    from helm_python import HelmRenderError
-
     with pytest.raises(HelmRenderError, match=r"noria/(serving|monitoring) has no digest.*set it as your registry"):
         chart.render({"images": {"requireDigest": True}}, name="noria", namespace="noria")

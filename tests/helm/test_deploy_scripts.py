@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +74,7 @@ def path(tmp_path: Path) -> str:
 
 
 def script(
-    name: str, *words: str, path: str, tmp_path: Path, stdin: int = subprocess.DEVNULL, **more: str
+    name: str, *words: str, path: str, tmp_path: Path, stdin: int = subprocess.DEVNULL, root: Path = ROOT, **more: str
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     notes = tmp_path / "notes"
     notes.touch()
@@ -92,8 +93,8 @@ def script(
         "BIN": str(Path(sys.executable).parent),
     }
     done = subprocess.run(
-        [ROOT / "helm" / name, *words],
-        cwd=ROOT,
+        [root / "helm" / name, *words],
+        cwd=root,
         env={**kept, **places, **more},
         capture_output=True,
         text=True,
@@ -172,6 +173,25 @@ def test_undeploy_takes_the_predictors_down_before_their_runtime(path, tmp_path)
         ["get", "scheduledworkflows.kubeflow.org"], ["delete", "inferenceservices"], ["delete", "--kustomize"],
     ]  # fmt: skip
     assert "app.kubernetes.io/managed-by=noria" in told[1]
+
+
+def test_undeploy_goes_to_the_namespaces_of_the_environment(path, tmp_path):
+    root = tmp_path / "project"
+    shutil.copytree(ROOT / "helm", root / "helm", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "manifests" / "dev", root / "manifests" / "dev")
+    with (root / "helm" / "environments" / "dev.yaml").open("a") as values:
+        values.write("namespaces: {serving: shop-models, pipelines: team-a}\n")
+    done, told = script("undeploy", "dev", path=path, tmp_path=tmp_path, root=root, ALL="1", SCHEDULES="a")
+    assert done.returncode == 0, done.stderr
+    asked = {word: line.split()[line.split().index("--namespace") + 1] for line in told if "--namespace" in line
+             for word in [" ".join(line.split()[:2])]}  # fmt: skip
+    assert asked == {
+        "get scheduledworkflows.kubeflow.org": "team-a",
+        "delete inferenceservices": "shop-models",
+        "delete secret": "team-a",
+        "delete configmap": "team-a",
+    }
+    assert "Gone: the namespaces noria and shop-models with" in done.stdout
 
 
 def test_undeploy_says_what_stays_and_how_it_goes(path, tmp_path):

@@ -25,11 +25,12 @@ COMMANDS = [
     if line.strip()
 ]
 SPOKEN = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL))
-HOOKS = {("Pod", "noria-ask-endpoint"), ("ConfigMap", "noria-questions")}  # of `helm test`
+HOOKS = {("Pod", "noria-ask-endpoint"), ("ConfigMap", "noria-questions")}  # of `helm test`: they stay when Helm goes
 # KServe's Deployment, and what Kubeflow Pipelines brings.
 FOREIGN = {"fashion-predictor", "ml-pipeline", "ml-pipeline-ui"}
 
 
+STEPS = ({}, {"deploy": "done"}, {"deploy": "skipped"})  # as Kubeflow's list tells them, or does not
 OWN = "acme"  # what the guide calls an environment of its reader's
 
 
@@ -76,7 +77,7 @@ def test_every_kind_and_name_of_the_table_is_an_object_and_no_object_is_missing(
     said = {(kind, name) for row in rows for kind in kinds_of(row) for name in re.findall(r"`([^`]+)`", row)}
     made = {(each["kind"], each["metadata"]["name"]) for case in CASES for each in objects(case)}
     brought = {(kind, name) for _, kind, name in BROUGHT} | {("Secret", "noria-signing")}
-    assert said == (made | brought) - HOOKS
+    assert said == made | brought
 
 
 def kinds_of(row: str) -> list[str]:
@@ -88,13 +89,13 @@ def test_what_kubectl_is_told_is_there():
     brought = {name for _, _, name in BROUGHT} | {"noria-signing"}
     for words in words_of("kubectl"):
         for word in words:
-            if found := re.fullmatch(r"(?:service|deployment)/(.+)", word):
+            if found := re.fullmatch(r"(?:service|deploy|deployment)/(.+)", word):
                 assert found[1] in FOREIGN | made, word
         if "create" in words:
             name = next((word for word in words if word.startswith("noria-")), "")
             assert name in brought or words[-1].startswith(".dockerconfigjson="), name
-        if "--namespace" in words:
-            assert words[words.index("--namespace") + 1] in {"noria", "noria-serving", "kubeflow"}
+        for option in {"--namespace", "-n"} & set(words):
+            assert words[words.index(option) + 1] in {"noria", "noria-serving", "kubeflow"}
 
 
 def test_what_helm_leaves_behind_is_told():
@@ -130,6 +131,43 @@ def test_the_versions_are_those_that_make_cluster_installs(text):
 def test_make_cluster_installs_the_kubeflow_pipelines_that_the_project_is_pinned_to():
     script = (ROOT / "helm" / "make-cluster").read_text()
     assert f"kfp={metadata.version('kfp')}\n" in script
+
+
+def test_what_a_run_prints_at_its_end_is_what_the_guide_has_one_type():
+    from types import SimpleNamespace
+
+    from noria.cli.cluster_summary import next_commands
+    from noria.settings import Settings
+
+    ended = SimpleNamespace(
+        task="fashion", given=(), seed=1,
+        watched=SimpleNamespace(outcome="promoted", served=True),
+        connected=SimpleNamespace(settings=Settings.from_environment({})),
+    )  # fmt: skip
+    typed = [command for command, _ in next_commands(ended) if command.startswith(("kubectl", "curl"))]
+    assert len(typed) == 2
+    assert [each for each in typed if each not in COMMANDS] == []
+
+
+def test_every_outcome_and_mark_that_a_person_sees_is_told():
+    from noria.cli.doctor import MARKS, UNNEEDED
+
+    told = GUIDE[: GUIDE.index("**Flights.**")]
+    marks = [re.sub(r"\[.*?\]", "", mark) for mark in (*MARKS.values(), UNNEEDED)]
+    outcomes = {outcome_of(state, steps) for state in ("SUCCEEDED", "FAILED", "CANCELED") for steps in STEPS}
+    assert len(outcomes) == 5
+    assert [word for word in outcomes if f"`{word}`" not in told] == []
+    assert [mark for mark in marks if f"`{mark}` " not in told and f" {mark} is" not in told] == []
+
+
+def outcome_of(state, steps):
+    from pipelines.run_view import RunView, StepView
+
+    told = tuple(StepView(name=name, state=stood) for name, stood in steps.items())
+    run = RunView(
+        id="a", name="a", state=state, steps=told, experiment="fashion", created=None, finished=None, error=""
+    )
+    return run.outcome
 
 
 def test_what_connect_says_is_what_the_guide_shows():

@@ -43,7 +43,9 @@ def test_silence_and_a_closed_door_are_two_things(tmp_path, monkeypatch, says, w
 
 def test_a_kubeconfig_that_is_not_there_is_named(tmp_path, monkeypatch):
     kubectl = play(tmp_path, monkeypatch, "echo {}")
-    with pytest.raises(ClusterError, match=r"KUBECONFIG names /nowhere/config, which is not there"):
+    with pytest.raises(
+        ClusterError, match=r"names /nowhere/config, which is not there: expected the file of a cluster that `kubectl"
+    ):
         reach(kubectl, {"KUBECONFIG": "/nowhere/config"})
     assert reach(kubectl, {"KUBECONFIG": f"/nowhere/config:{tmp_path}"}).context == "play"
 

@@ -258,7 +258,10 @@ def test_what_is_no_kubeflow_pipelines_is_found_out_at_once(
 
 @pytest.mark.parametrize("host", ["http://127.0.0.1:1", "http://no-such-host.invalid"])
 def test_a_host_that_is_not_there_is_told_with_the_way_to_it(host: str) -> None:
-    with pytest.raises(UnreachableError, match=f"{host} cannot be reached .*NORIA_KFP, and whether .*port-forward"):
+    with pytest.raises(
+        UnreachableError,
+        match=f"{host} cannot be reached .*NORIA_KFP, and whether .*`make connect ENV=dev`.*port-forward",
+    ):
         assert Kubeflow(KfpSettings(host=host), steps=STEPS).health
 
 

@@ -21,6 +21,11 @@
       {{- include "noria.selector" . | nindent 6 }}
 {{- end }}
 
+{{/* The steps' pods, which Kubeflow Pipelines makes, and not its own parts beside them. */}}
+{{- define "noria.stepPeer" -}}
+{{- include "noria.peer" (dict "namespace" .Values.namespaces.pipelines "podLabels" .Values.networkPolicy.stepLabels) }}
+{{- end }}
+
 {{/* The predictors' pods, which KServe makes. */}}
 {{- define "noria.predictorPeer" -}}
 - namespaceSelector:

@@ -2,7 +2,10 @@
 
 {{- define "noria.servingObject" -}}
 {{- $scaling := eq .Values.autoscaling.kind "none" | ternary "none" "external" }}
-{{- $predictor := dict "enableServiceLinks" false "model" (dict "resources" .Values.predictor.resources) }}
+{{- $model := dict "runtime" .Values.predictor.runtime "resources" .Values.predictor.resources }}
+{{- $predictor := dict "enableServiceLinks" false "model" $model }}
+{{- $_ := set $predictor "serviceAccountName" .Values.predictor.serviceAccount }}
+{{- $_ := set $predictor "storageContainerName" .Values.storageContainer.name }}
 {{- with .Values.images.pullSecrets }}
 {{- $secrets := list }}
 {{- range . }}{{ $secrets = append $secrets (dict "name" .) }}{{ end }}

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from rich.text import Text
 
-from noria.cli.doctor_cluster import UnneededError, UntoldError, cluster_checks
+from noria.cli.doctor_cluster import cluster_checks
+from noria.cli.doctor_doubts import UnneededError, UntoldError
 from noria.cli.output import console, make_table, print_json
 from noria.cli.project import enter_project
 from noria.errors import NoriaError

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from functools import cache, partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from noria.cli.doctor_doubts import UnneededError, UntoldError
+from noria.cli.doctor_places import There, check_objects, check_registry
 from noria.errors import ClusterError, NoriaError
 from noria.settings import Settings, lost_kubeconfig
 
@@ -18,25 +17,8 @@ if TYPE_CHECKING:
     from cluster.examination import Examination
 
 OLDEST_KFP, OLDEST_KSERVE = (2, 15), (0, 20)
-PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
-SECONDS = 3.0
 # Whom Kubeflow Pipelines runs steps as where a run names nobody: alone, and with many users.
 USUAL_ACCOUNT, USUAL_ACCOUNT_OF_MANY = "pipeline-runner", "default-editor"
-
-
-class UntoldError(NoriaError):
-    """It cannot be found out from here, and may be well."""
-
-
-class UnneededError(NoriaError):
-    """It lacks, or does not say what it is, and nothing in the settings needs it; `well` is None where nobody can tell.
-
-    What is lacking is told all the same, to whoever is about to need it.
-    """
-
-    def __init__(self, found: str, *, well: bool | None = True) -> None:
-        super().__init__(found)
-        self.well = well
 
 
 def cluster_checks(settings: Settings) -> dict[str, Callable[[], str]]:
@@ -45,10 +27,12 @@ def cluster_checks(settings: Settings) -> dict[str, Callable[[], str]]:
     if not (settings.kfp.host or named or settings.serving.way == "kserve"):
         return {"cluster": _no_cluster}
     checks: dict[str, Callable[[], str]] = {"Kubeflow Pipelines": partial(_kfp, settings)}
-    checks["KServe"] = partial(_kserve, settings, named=named)
-    checks["rights to serve"] = partial(_rights, settings, named=named)
-    checks["object store there"] = partial(_objects, settings)
-    checks["registry of features"] = partial(_registry, settings)
+    there = cache(partial(_settings_there, settings, named=named))  # asked once, by whoever is first to need it
+    checks["KServe"] = partial(_kserve, settings, there, named=named)
+    checks["rights to serve"] = partial(_rights, settings, there, named=named)
+    if settings.kfp.host:  # else the steps run here, and their store is looked at above
+        checks["object store there"] = partial(check_objects, settings, there)
+    checks["registry of features"] = partial(check_registry, settings, there)
     return checks
 
 
@@ -71,23 +55,25 @@ def _kfp(settings: Settings) -> str:
         raise UnneededError("NORIA_KFP is not set: `noria submit` has nowhere to go")
     from noria.cli.kubeflow import connect
 
-    health = connect().kubeflow.health
+    kubeflow = connect().kubeflow
+    health = kubeflow.health
     where = f"at {settings.kfp.host}, " + (f"namespace {settings.kfp.namespace}" if health.multi_user else "one user")
     if _older(health.release, OLDEST_KFP):
         raise ClusterError(f"{health.release} {where}: expected {_words(OLDEST_KFP)} or later; bring it up to date")
-    return f"{health.release} {where}"
+    kubeflow.runs(count=1)  # which whoever may ask what it is need not be allowed
+    return f"{health.release} {where}; it lets you see its runs"
 
 
-def _kserve(settings: Settings, *, named: bool) -> str:
+def _kserve(settings: Settings, there: There, *, named: bool) -> str:
     if not named:
         raise _lack(settings, "no KUBECONFIG: nobody can look for it here")
-    settings = _as_set_there(settings)
+    settings = _as_set_there(settings, there())
     try:
         examination = _examination(settings)
-        there = examination.has_kserve()
+        has_kserve = examination.has_kserve()
     except ClusterError as error:
         raise _lack(settings, str(error), well=None) from error
-    if not there:
+    if not has_kserve:
         raise _lack(settings, "the cluster has none: install it, in Standard mode")
     release = examination.kserve_release()
     if _older(release, OLDEST_KSERVE):
@@ -95,12 +81,12 @@ def _kserve(settings: Settings, *, named: bool) -> str:
     return release or "it is there; of which release you may not see"
 
 
-def _rights(settings: Settings, *, named: bool) -> str:
+def _rights(settings: Settings, there: There, *, named: bool) -> str:
     if not named:
         raise _lack(settings, "no KUBECONFIG: nobody can ask for them here")
     from cluster.permissions import VERBS
 
-    settings = _as_set_there(settings)
+    settings = _as_set_there(settings, there())
     namespace, account = settings.serving.namespace, _account(settings)
     who = f"service account {account[1]} of namespace {account[0]}" if account else "you"
     try:
@@ -157,52 +143,24 @@ def _untold(namespace: str, account: tuple[str, str]) -> str:
     )
 
 
-def _as_set_there(settings: Settings) -> Settings:
-    """With what the steps on the cluster are told about serving, where that can be read: it is what counts there."""
-    if not settings.kfp.host:
-        return settings
+def _settings_there(settings: Settings, *, named: bool) -> Mapping[str, str]:
+    """What the steps on the cluster are told, which is what counts there; nothing where that cannot be read."""
+    if not (settings.kfp.host and named):
+        return {}
     from cluster.examination import Examination
     from pipelines.placement import SETTINGS
 
     try:
-        there = Examination.of(settings.kfp.namespace).settings(SETTINGS)
+        return Examination.of(settings.kfp.namespace).settings(SETTINGS)
     except ClusterError:
-        return settings
+        return {}
+
+
+def _as_set_there(settings: Settings, there: Mapping[str, str]) -> Settings:
+    """With what the steps are told about serving, where that is known."""
     serving = settings.serving
     way, namespace = there.get("NORIA_SERVING"), there.get("NORIA_SERVING_NAMESPACE")
     return replace(settings, serving=replace(serving, way=way or serving.way, namespace=namespace or serving.namespace))
-
-
-def _objects(settings: Settings) -> str:
-    if settings.kfp.host and not settings.objects.startswith("s3://"):
-        return (
-            "what its ConfigMap noria-settings names; here it is a folder, so `noria status` and `noria releases` tell "
-            "of runs on this machine alone: `make connect ENV=dev` opens the way to the cluster's"
-        )
-    return settings.objects
-
-
-def _registry(settings: Settings) -> str:
-    address = settings.registry
-    if address.startswith("s3://"):
-        from noria.stores.opening import open_store
-
-        folder, _, name = address.rpartition("/")
-        there = open_store(folder).exists(name)
-        return f"{address}{'' if there else ', not there yet: the step features makes it'}"
-    if "://" not in address or address.startswith("sqlite:"):
-        path = Path(address.removeprefix("sqlite:///"))
-        return f"{path}{'' if path.exists() else ', not there yet: the step features makes it'}"
-    parts = urlsplit(address)
-    port = parts.port or PORTS.get(parts.scheme.partition("+")[0], 0)
-    where = f"{parts.scheme} at {parts.hostname}:{port}"  # without the user and the password
-    try:
-        socket.create_connection((parts.hostname or "", port), timeout=SECONDS).close()
-    except OSError as error:
-        raise NoriaError(
-            f"{where} cannot be reached ({error}): look at NORIA_REGISTRY, and at the way there"
-        ) from error
-    return f"{where} answers"
 
 
 def _lack(

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json, show_time
 from noria.cli.project import open_workspace
-from noria.cli.whose_ledger import warn_if_elsewhere
-from noria.errors import UsageError
+from noria.cli.whose_ledger import beginning, excuse_missing_bucket, warn_if_elsewhere
+from noria.errors import BucketMissingError, UsageError
 from noria.steps.release import take_back
 from noria.steps.stage import Stage
 from noria.steps.workspace import now
@@ -27,12 +27,18 @@ def open_ledger(task: str, *, writable: bool = False) -> Ledger:
 
 def list_releases(task: str, *, as_json: bool) -> None:
     """List every entry, oldest first."""
-    entries = open_ledger(task).entries()
+    entries: tuple[Entry, ...] = ()
+    ledger = open_ledger(task)
+    try:
+        entries = ledger.entries()
+    except BucketMissingError as error:
+        excuse_missing_bucket(open_workspace(), task, error)
     if as_json:
         print_json(entries)
         return
     if not entries:
-        console().print(f"No release of {task} yet: `noria run --task {task}` makes the first")
+        first = beginning(open_workspace().settings, task)
+        console().print(f"No release of {task} yet: {first}", soft_wrap=True, markup=False)
         return
     table = make_table(f"Releases of {task}", ["", "time", "what", "bundle", "reason"])
     for entry in entries:

@@ -39,7 +39,7 @@ class Signer:
         except OSError as error:
             raise BundleError(
                 f"the signing key {private_key_path} cannot be read ({error.strerror}): {expected}; "
-                "the first run makes one"
+                "that of a cluster comes with `make connect SIGN=1`; without NORIA_SIGNING_KEY the first run makes one"
             ) from error
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise BundleError(f"{private_key_path} is not a usable signing key ({error}): {expected}") from error
