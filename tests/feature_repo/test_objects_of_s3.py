@@ -131,5 +131,5 @@ def test_an_endpoint_of_a_source_is_refused(tmp_path: Path) -> None:
     from feature_repo.sources import Reader
 
     source = FileSource(name="far", path="s3://bucket/x", s3_endpoint_override="http://elsewhere")
-    with pytest.raises(UsageError, match="set that"):
+    with pytest.raises(UsageError, match="set one of them"):
         Reader(repository=None, cache=tmp_path).files(source)
