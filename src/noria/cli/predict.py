@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from noria.cli.asking import Asked, champion_bundle, dataset_row, tell
 from noria.cli.output import console, make_table, print_json
 from noria.cli.project import enter_project
+from noria.cli.whose_ledger import beginning
 from noria.errors import NoriaError, UsageError
 from noria.ml.bundle import Bundle
 from noria.steps.served import TIMEOUT_SECONDS, Answer, Client, serving
@@ -27,7 +28,7 @@ def predict_one(task: str, *, image: Path | None, row: int | None, url: str, as_
     workspace = Workspace.from_environment()
     bundle = champion_bundle(workspace, task)
     if bundle is None:
-        raise NoriaError(f"task {task} has no champion yet: `noria run --task {task}` makes one")
+        raise NoriaError(f"task {task} has no champion yet: {beginning(workspace.settings, task)}")
     place, features, truth = _features(workspace, bundle, image, row)
     asked = tell(_ask(bundle, features, url, project), bundle, row=place, truth=truth)
     if as_json:
@@ -51,14 +52,24 @@ def _ask(bundle: Bundle, features: Rows, url: str, project: Path) -> Answer:
         arguments = ["--bundle", str(bundle.folder), "--name", name]
         with serving(arguments, model=name, schema=bundle.facts.schema, root=project) as client:
             return client.ask(features)
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise UsageError(f"--url {url!r} is no address of a predictor: write, for example, http://127.0.0.1:8080")
-    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_SECONDS)
+    host, port = _place_of(url)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
         return Client(connection=connection, model=name, schema=bundle.facts.schema).ask(features)
     finally:
         connection.close()
+
+
+def _place_of(url: str) -> tuple[str, int]:
+    """Host and port of a predictor's address; UsageError where it has none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 80
+    except ValueError:  # a port that is no number
+        parts, host, port = None, "", 0
+    if parts is None or parts.scheme != "http" or not host:
+        raise UsageError(f"--url {url!r} is no address of a predictor: write, for example, http://127.0.0.1:8080")
+    return host, port
 
 
 def _show(asked: Asked) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from noria.cli.naming import find_task
 from noria.cli.project import enter_project
+from noria.cli.whose_ledger import beginning
 from noria.errors import NoriaError, ServingError, UsageError
 from noria.settings import Settings
 from noria.steps.workspace import Workspace
@@ -34,7 +35,7 @@ def serve_champion(task: str, *, host: str, http_port: int, more: Sequence[str] 
     project = enter_project()
     workspace = Workspace.from_environment()
     if workspace.ledger(task).champion() is None:
-        raise NoriaError(f"task {task} has no champion yet: `noria run --task {task}` makes one")
+        raise NoriaError(f"task {task} has no champion yet: {beginning(workspace.settings, task)}")
     arguments = [*arguments_for(task, workspace.settings, host=host, http_port=http_port), *more]
     with _start(arguments, project) as predictor, _Echo(predictor) as echo:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -13,6 +13,7 @@ from noria.cli.asking import champion_bundle
 from noria.cli.naming import find_task
 from noria.cli.output import console, make_table, print_json
 from noria.cli.project import enter_project, open_workspace, started_in
+from noria.cli.whose_ledger import beginning
 from noria.errors import NoriaError, UsageError
 from noria.ml.progress import Progress
 from noria.steps.ingest import parse_moment
@@ -81,7 +82,7 @@ def _replay(workspace: Workspace, task: Task, rows: int, tell: Progress) -> Skew
 
     bundle = champion_bundle(workspace, task.name)
     if bundle is None:
-        raise NoriaError(f"task {task.name} has no champion yet: `noria run --task {task.name}` makes one")
+        raise NoriaError(f"task {task.name} has no champion yet: {beginning(workspace.settings, task.name)}")
     if not isinstance(task, TakesFeatures) or bundle.facts.service is None:
         raise UsageError(f"champion {bundle.digest[:12]} names no feature service: run the task anew")
     end = parse_moment("end", str(task.defaults["end"]))
