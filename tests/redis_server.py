@@ -35,7 +35,10 @@ class RedisServer:
         return redis.Redis(host="127.0.0.1", port=self.port, **options)
 
     def start(self) -> bool:
-        """Start it and wait until it listens; False if it ended, such as for a port that is taken."""
+        """Start it and wait until it answers; False if it ended, such as for a port that is taken.
+
+        One of a cluster takes a second port only after it listens on the first, and may end over that.
+        """
         command = [
             str(BINARY), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder), "--save", "",
             "--daemonize", "no", *(option.format(port=self.port) for option in self.options),
@@ -44,11 +47,23 @@ class RedisServer:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
-            with socket.socket() as asked:
-                if asked.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self.process.poll() is None
+            if self._answers():
+                return self.process.poll() is None
             time.sleep(0.01)
         return False
+
+    def _answers(self) -> bool:
+        with socket.socket() as asked:
+            asked.settimeout(1)
+            if asked.connect_ex(("127.0.0.1", self.port)) != 0:
+                return False
+            if "--tls-port" in self.options:  # it does not speak to those who do not
+                return True
+            try:
+                asked.sendall(b"PING\r\n")
+                return bool(asked.recv(1))
+            except OSError:
+                return False
 
     def kill(self) -> None:
         if self.process is not None:
