@@ -17,9 +17,9 @@ KILLS = {
         Fault(step="ingest", moment=START, kind="run"),
         Fault(step="ingest", moment="publish:1", kind="run"),
         Fault(step="ingest", moment=END, kind="run"),
-        Fault(step="validate", moment=START, kind="step"),
-        Fault(step="validate", moment="publish:1", kind="step"),
-        Fault(step="validate", moment=END, kind="step"),
+        Fault(step="validate", moment=START, kind="run"),
+        Fault(step="validate", moment="publish:1", kind="run"),
+        Fault(step="validate", moment=END, kind="run"),
     ),
     "training": (
         Fault(step="train", moment=START, kind="run"),
@@ -39,9 +39,9 @@ KILLS = {
         Fault(step="rehearse", moment=END, kind="run"),
     ),
     "gates and ledger": (
-        Fault(step="judge", moment=START, kind="step"),
-        Fault(step="judge", moment="publish:2", kind="step"),
-        Fault(step="judge", moment=END, kind="step"),
+        Fault(step="judge", moment=START, kind="run"),
+        Fault(step="judge", moment="publish:2", kind="run"),
+        Fault(step="judge", moment=END, kind="run"),
         Fault(step="deploy", moment=START, kind="step"),
         Fault(step="deploy", moment="publish:1", kind="step"),
         Fault(step="deploy", moment=END, kind="step"),
@@ -86,12 +86,16 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(
     check_end(wine, undisturbed)
 
 
+@pytest.mark.parametrize(
+    ("step", "moment"), [("ingest", "publish:1"), ("validate", "publish:1"), ("judge", "publish:2")]
+)
 def test_a_step_that_may_be_tried_again_is_and_the_run_ends_well(
-    wine: Noria, undisturbed: dict[str, Any], tmp_path: Path
+    wine: Noria, undisturbed: dict[str, Any], tmp_path: Path, step: str, moment: str
 ) -> None:
-    done = disturb(wine, Fault(step="ingest", moment="publish:1", kind="step"), tmp_path / "mark").run()
+    done = disturb(wine, Fault(step=step, moment=moment, kind="step"), tmp_path / "mark").run()
     assert (tmp_path / "mark").exists()
     assert (done.code, done.told["bundle"]) == (0, undisturbed["bundle"]), done.err
+    assert [entry["kind"] for entry in wine.ledger()] == ["evaluated", "promoted"]
 
 
 def test_of_two_runs_at_once_the_second_ends_and_names_the_first(wine: Noria, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ STARTED = "noria-started "
 FINISHED = "noria-finished "
 FAILED = "noria-failed "
 REFUSED = "noria-refused "
+LEAST_SECONDS = 0.001  # that a step took which ran; 0 stands for one from the cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def running(step: str) -> Iterator[Run]:
         traceback.print_exc(file=sys.stdout)  # before the line that ends the listening
         _tell(FAILED, _failure(step, error))
         raise
-    _tell(FINISHED, Event(step=step, seconds=round(time.monotonic() - start, 3)))
+    _tell(FINISHED, Event(step=step, seconds=max(LEAST_SECONDS, round(time.monotonic() - start, 3))))
 
 
 def _failure(step: str, error: Exception) -> Event:
