@@ -17,9 +17,9 @@ KILLS = {
         Fault(step="ingest", moment=START, kind="run"),
         Fault(step="ingest", moment="publish:1", kind="run"),
         Fault(step="ingest", moment=END, kind="run"),
-        Fault(step="validate", moment=START, kind="run"),
-        Fault(step="validate", moment="publish:1", kind="run"),
-        Fault(step="validate", moment=END, kind="run"),
+        Fault(step="validate", moment=START, kind="both"),
+        Fault(step="validate", moment="publish:1", kind="both"),
+        Fault(step="validate", moment=END, kind="both"),
     ),
     "training": (
         Fault(step="train", moment=START, kind="run"),
@@ -39,9 +39,9 @@ KILLS = {
         Fault(step="rehearse", moment=END, kind="run"),
     ),
     "gates and ledger": (
-        Fault(step="judge", moment=START, kind="run"),
-        Fault(step="judge", moment="publish:2", kind="run"),
-        Fault(step="judge", moment=END, kind="run"),
+        Fault(step="judge", moment=START, kind="both"),
+        Fault(step="judge", moment="publish:2", kind="both"),
+        Fault(step="judge", moment=END, kind="both"),
         Fault(step="deploy", moment=START, kind="step"),
         Fault(step="deploy", moment="publish:1", kind="step"),
         Fault(step="deploy", moment=END, kind="step"),
@@ -76,7 +76,7 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(
         mark = tmp_path / f"mark-{number}"
         done = disturb(wine, fault, mark).run()
         assert mark.exists(), f"{fault} did not happen: {done.err}"
-        if fault.kind == "run":
+        if fault.kind in ("run", "both"):
             assert done.code == -9, f"{fault}: {done.err}"
             wait_until(lambda mark=mark: not list(processes_of(mark)), f"the end of all processes after {fault}", 15)
         else:

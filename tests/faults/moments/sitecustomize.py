@@ -2,7 +2,7 @@
 
 FAULT_STEP    the step
 FAULT_MOMENT  "line:TEXT": as the step prints a line with the text; "publish:N": when it has published N files
-FAULT_KIND    "step" kills the step's process, "run" kills `noria run`, "hold" waits until the mark is gone
+FAULT_KIND    "step" kills the step's process, "run" kills `noria run`, "both" both, "hold" waits until the mark is gone
 FAULT_MARK    a file that is made at the moment; where it is there already, nothing happens
 """
 
@@ -55,6 +55,9 @@ class Moment:
                 time.sleep(0.01)
         elif self._kind == "run":
             os.kill(_run_above(), signal.SIGKILL)
+        elif self._kind == "both":
+            os.kill(_run_above(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
         else:
             os.kill(os.getpid(), signal.SIGKILL)
 
